@@ -1,0 +1,1 @@
+"""Rules and batches of events to matches."""

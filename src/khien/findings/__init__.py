@@ -1,0 +1,1 @@
+"""What a finding is, and the forms it is written in."""

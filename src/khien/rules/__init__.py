@@ -1,0 +1,1 @@
+"""Sigma rules: YAML to a checked model with conditions as trees of field tests."""
