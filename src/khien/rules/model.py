@@ -15,12 +15,15 @@ STAR = 0
 """Any run of characters, in `Text.parts`."""
 ANY = 1
 """Any one character, in `Text.parts`."""
+DASH = 2
+"""Any one of the characters that Windows programs take for a dash, in `Text.parts`."""
+DASHES = "-/–—―"
 
 Parts = tuple[str | int, ...]
 
 
 class Text(msgspec.Struct, frozen=True, tag=True):
-    """The text of the value equals the pattern: literal pieces, STAR and ANY.
+    """The text of the value equals the pattern: literal pieces, STAR, ANY and DASH.
 
     `contains` is STAR, literal, STAR; `startswith` is literal, STAR. Without `cased` both sides
     are compared in lower case (`str.lower`, all of Unicode). Numbers and booleans have their JSON

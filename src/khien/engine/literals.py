@@ -1,0 +1,127 @@
+"""Literals that a text must hold for a pattern to match it: what the scan looks for first."""
+
+from __future__ import annotations
+
+import re
+
+from khien.rules.model import STAR, Parts
+from khien.rules.patterns import expand_dashes, normal
+
+try:  # the parser of regular expressions moved in Python 3.11
+    import re._constants as _constants  # type: ignore[import-not-found]
+    import re._parser as _parser  # type: ignore[import-not-found]
+except ImportError:  # pragma: no cover
+    import sre_constants as _constants  # type: ignore[import-not-found,no-redef]
+    import sre_parse as _parser  # type: ignore[import-not-found,no-redef]
+
+START = "\x02"
+END = "\x03"
+_MOST_CHOICES = 64
+
+
+def needles(parts: Parts) -> tuple[list[str], bool] | None:
+    """What to look for in START + lower-cased text + END to find the pattern.
+
+    Gives (needles, exact): the pattern matches only texts that hold one of the needles, and if
+    exact, all of them. None when there is nothing to look for (`?*`), so every text must be checked.
+    """
+    found: list[str] = []
+    exact = True
+    for choice in expand_dashes(parts):
+        one = _needle(choice)
+        if one is None:
+            return None
+        found.append(one[0])
+        exact &= one[1]
+    return list(dict.fromkeys(found)), exact
+
+
+def _needle(parts: Parts) -> tuple[str, bool] | None:
+    parts = normal(part.lower() if isinstance(part, str) else part for part in parts)
+    marked: list[str | int] = [START, *parts, END]
+    if parts[:1] == (STAR,):
+        marked = marked[2:]
+    if parts and parts[-1] == STAR:
+        marked = marked[:-2]
+    joined = normal(marked)
+    if not joined:
+        return None
+    literals = [part for part in joined if isinstance(part, str)]
+    best = max(literals, key=lambda text: len(text.strip(START + END)), default="")
+    if not best or best in (START, END):
+        return None
+    return best, len(joined) == 1
+
+
+def regex_literals(pattern: str, flags: str) -> list[str] | None:
+    """Lower-case texts of which every match of the expression holds at least one.
+
+    None when no useful ones are known; then every text must be checked. Letters outside ASCII are
+    not used where the expression ignores case, since engines fold them in different ways.
+    """
+    try:
+        tree = _parser.parse(pattern)
+    except (re.error, RecursionError, OverflowError):
+        return None
+    ignore_case = "i" in flags or bool(tree.state.flags & re.IGNORECASE) or "(?i" in pattern
+    choices = _required(tree, ignore_case)
+    if not choices or any(len(text) < 2 for text in choices):
+        return None
+    return sorted({text.lower() for text in choices})
+
+
+def _required(tree: object, ignore_case: bool) -> list[str] | None:
+    """The best set of alternatives that a sequence requires: the one whose shortest is longest."""
+    best: list[str] | None = None
+    run = ""
+
+    def offer(choices: list[str] | None) -> None:
+        nonlocal best
+        if choices and (best is None or _worth(choices) > _worth(best)):
+            best = choices
+
+    for operator, argument in tree:  # type: ignore[attr-defined]
+        if operator is _constants.LITERAL and _usable(argument, ignore_case):
+            run += chr(argument)
+            continue
+        offer([run] if run else None)
+        run = ""
+        if operator is _constants.SUBPATTERN:
+            add, remove = argument[1], argument[2]
+            inner = ignore_case or bool(add & re.IGNORECASE)
+            offer(_required(argument[3], inner) if not remove & re.IGNORECASE else _required(argument[3], True))
+        elif operator is _constants.BRANCH:
+            offer(_branch(argument[1], ignore_case))
+        elif operator in (_constants.MAX_REPEAT, _constants.MIN_REPEAT, getattr(_constants, "POSSESSIVE_REPEAT", None)):
+            if argument[0] >= 1:
+                offer(_required(argument[2], ignore_case))
+        elif operator is getattr(_constants, "ATOMIC_GROUP", None):
+            offer(_required(argument, ignore_case))
+    offer([run] if run else None)
+    return best
+
+
+def _branch(branches: list[object], ignore_case: bool) -> list[str] | None:
+    found: list[str] = []
+    for branch in branches:
+        inner = _required(branch, ignore_case)
+        if inner is None or len(found) > _MOST_CHOICES:
+            return None
+        found += inner
+    return found
+
+
+def _usable(code: int, ignore_case: bool) -> bool:
+    char = chr(code)
+    if char in (START, END):
+        return False
+    if code < 128:
+        # Under case folding, k and s also have partners outside ASCII (Kelvin sign, long s).
+        return not (ignore_case and char in "kKsS")
+    return not ignore_case and char.lower() == char and len(char.lower()) == 1
+
+
+def _worth(choices: list[str]) -> int:
+    return min(len(text) for text in choices)
+
+
