@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
+from khien.engine.clauses import required_texts
 from khien.engine.evidence import evidence
-from khien.engine.plan import Plan, Verdict
+from khien.engine.plan import Plan, Verdict, Vocabulary
 from khien.engine.values import refers
-from khien.events.batch import EventBatch, EventKind
-from khien.rules.model import Keyword, KeywordRegex, Rule, RuleSet, Test
+from khien.events.batch import MISSING, EventBatch, EventKind, Value
+from khien.events.logsource import LogSource
+from khien.events.text import value_text
+from khien.rules.model import FieldRef, Keyword, KeywordRegex, Rule, RuleSet, Test
 
 _MOST_REMEMBERED = 50_000
 _MOST_PLANS = 4_096
@@ -35,6 +38,11 @@ class Detector:
     def __init__(self, rules: RuleSet) -> None:
         self.ruleset = rules
         self._plans: dict[EventKind, Plan] = {}
+        self._vocabulary = Vocabulary()
+        self._event_ids: dict[int, frozenset[str] | None] = {}
+        self._by_source: dict[LogSource, list[tuple[int, Rule]]] = {}
+        for at, rule in enumerate(rules.rules):
+            self._by_source.setdefault(rule.logsource, []).append((at, rule))
 
     def plan(self, kind: EventKind) -> Plan:
         """The compiled plan for events of a kind."""
@@ -42,8 +50,29 @@ class Detector:
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
-            plan = self._plans[kind] = Plan(kind, self.ruleset.rules)
+            plan = self._plans[kind] = Plan(kind, self._rules_for(kind), self._vocabulary)
         return plan
+
+    def _rules_for(self, kind: EventKind) -> list[Rule]:
+        found = [
+            numbered
+            for source, rules in self._by_source.items()
+            if any(source.covers(mine) for mine in kind.logsources)
+            for numbered in rules
+            if self._possible(numbered, kind)
+        ]
+        return [rule for _, rule in sorted(found, key=lambda numbered: numbered[0])]
+
+    def _possible(self, numbered: tuple[int, Rule], kind: EventKind) -> bool:
+        """A quick look at the event id, which decides most rules of a service."""
+        value = kind.constants.get("EventID", MISSING)
+        if value is MISSING or "EventID" in kind.aliases:
+            return True
+        at, rule = numbered
+        if at not in self._event_ids:
+            self._event_ids[at] = required_texts(rule, "EventID")
+        wanted = self._event_ids[at]
+        return wanted is None or (value_text(value) or "").lower() in wanted
 
     def fields(self, kind: EventKind) -> tuple[str, ...] | None:
         """Sigma fields that some rule reads from events of the kind; None when no rule can match."""
@@ -82,43 +111,39 @@ class Detector:
         values = list(zip(*batch.rows, strict=True))
         for column, name in zip(plan.columns, plan.fields, strict=True):
             data = values[plan.positions[name]]
+            signatures = column.signatures
             try:
-                columns.append(list(map(column.__getitem__, data)))
+                columns.append(list(map(signatures.__getitem__, data)))
             except TypeError:  # a list or an object among the values
-                columns.append([column.of(value) for value in data])
+                columns.append([signatures.of(value) for value in data])
         if plan.text is not None:
+            signatures = plan.text.signatures
             if batch.texts is None:
-                columns.append([plan.text.number(frozenset())] * len(batch.rows))
+                columns.append([signatures.number(frozenset())] * len(batch.rows))
             else:
-                columns.append([plan.text.of(text) for text in batch.texts])
-        for _, test in plan.references:
+                columns.append([signatures.of(text) for text in batch.texts])
+        for test in plan.references:
             mine, other = values[plan.positions[test.field]], values[plan.positions[test.other]]
-            columns.append([int(refers(test, a, b)) for a, b in zip(mine, other, strict=True)])
+            columns.append(_references(test, mine, other))
         if not columns:  # every test was decided by constants
             return list(repeat((), len(batch.rows)))
         return list(zip(*columns, strict=True))
 
     def _evaluate(self, plan: Plan, signature: tuple[int, ...]) -> Verdict:
-        passed = passed_tests(plan, signature)
-        found = tuple(
-            (compiled.rule, evidence(compiled, passed, plan.numbers)) for compiled in plan.evaluate(passed)
-        )
+        matched, passed = plan.evaluate(signature)
+        numbers = self._vocabulary.numbers
+        found = tuple((compiled.rule, evidence(compiled, passed, numbers)) for compiled in matched)
         if len(plan.memory) >= _MOST_REMEMBERED:
             plan.memory.clear()
         plan.memory[signature] = found
         return found
 
 
-def passed_tests(plan: Plan, signature: tuple[int, ...]) -> set[int]:
-    """The numbers of all tests that events of a signature pass."""
-    passed: set[int] = set()
-    for column, number in zip(plan.columns, signature, strict=False):
-        passed |= column.sets[number]
-    at = len(plan.columns)
-    if plan.text is not None:
-        passed |= plan.text.sets[signature[at]]
-        at += 1
-    for (number, _), held in zip(plan.references, signature[at:], strict=True):
-        if held:
-            passed.add(number)
-    return passed
+def _references(test: FieldRef, mine: Sequence[Value], other: Sequence[Value]) -> list[int]:
+    """1 for each event for which a field reference holds, else 0."""
+    if test.how == "equals" and not test.cased:
+        try:  # texts on both sides, as nearly always
+            return [int(a.lower() == b.lower()) for a, b in zip(mine, other, strict=True)]
+        except AttributeError:
+            pass
+    return [int(refers(test, a, b)) for a, b in zip(mine, other, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from khien.rules.model import STAR, Parts
 from khien.rules.patterns import expand_dashes, normal
@@ -17,6 +18,7 @@ except ImportError:  # pragma: no cover
 START = "\x02"
 END = "\x03"
 _MOST_CHOICES = 64
+_SHORTEST = 5  # shorter literals occur too often to be worth a look of their own
 
 
 def needles(parts: Parts) -> tuple[list[str], bool] | None:
@@ -65,7 +67,7 @@ def regex_literals(pattern: str, flags: str) -> list[str] | None:
         return None
     ignore_case = "i" in flags or bool(tree.state.flags & re.IGNORECASE) or "(?i" in pattern
     choices = _required(tree, ignore_case)
-    if not choices or any(len(text) < 2 for text in choices):
+    if not choices or any(len(text) < _SHORTEST for text in choices):
         return None
     return sorted({text.lower() for text in choices})
 
@@ -81,8 +83,9 @@ def _required(tree: object, ignore_case: bool) -> list[str] | None:
             best = choices
 
     for operator, argument in tree:  # type: ignore[attr-defined]
-        if operator is _constants.LITERAL and _usable(argument, ignore_case):
-            run += chr(argument)
+        letter = _letter(operator, argument, ignore_case)
+        if letter:
+            run += letter
             continue
         offer([run] if run else None)
         run = ""
@@ -111,13 +114,25 @@ def _branch(branches: list[object], ignore_case: bool) -> list[str] | None:
     return found
 
 
+def _letter(operator: object, argument: Any, ignore_case: bool) -> str:
+    """The lower-case character that an element stands for ("" for none): `a`, or both cases as `[aA]`."""
+    if operator is _constants.LITERAL:
+        return chr(argument) if _usable(argument, ignore_case) else ""
+    if operator is _constants.IN and len(argument) == 2:
+        codes = [code for kind, code in argument if kind is _constants.LITERAL and code < 128]
+        letters = {chr(code).lower() for code in codes}
+        if len(codes) == 2 and len(letters) == 1 and all(_usable(code, ignore_case) for code in codes):
+            return letters.pop()
+    return ""
+
+
 def _usable(code: int, ignore_case: bool) -> bool:
     char = chr(code)
     if char in (START, END):
         return False
     if code < 128:
-        # Under case folding, k and s also have partners outside ASCII (Kelvin sign, long s).
-        return not (ignore_case and char in "kKsS")
+        # Under case folding s has a partner that is not its lower case (the long s).
+        return not (ignore_case and char in "sS")
     return not ignore_case and char.lower() == char and len(char.lower()) == 1
 
 
@@ -125,3 +140,52 @@ def _worth(choices: list[str]) -> int:
     return min(len(text) for text in choices)
 
 
+def least_length(pattern: str) -> int:
+    """The length of the shortest text the expression can match, in characters."""
+    try:
+        return int(_parser.parse(pattern).getwidth()[0])
+    except (re.error, RecursionError, OverflowError):
+        return 0
+
+
+def is_cheap(pattern: str) -> bool:
+    """Whether backtracking takes at most quadratic time and ASCII texts mean the same to RE2 and `re`.
+
+    True for ASCII expressions with at most one unbounded repeat, none of them nested, and without
+    `$`, look-around, back-references or flags inside.
+    """
+    if not pattern.isascii() or "(?" in pattern.replace("(?:", "") or "\\v" in pattern:
+        return False
+    try:
+        tree = _parser.parse(pattern)
+    except (re.error, RecursionError, OverflowError):
+        return False
+    repeats = _repeats(tree)
+    return repeats is not None and repeats <= 1
+
+
+def _repeats(tree: Any) -> int | None:
+    """How many unbounded (or long) repeats there are; None where something is not cheap at all."""
+    total = 0
+    for operator, argument in tree:
+        inner: list[Any] = []
+        if operator in (_constants.MAX_REPEAT, _constants.MIN_REPEAT):
+            within = _repeats(argument[2])
+            if within is None or (within and argument[1] != 1):
+                return None
+            total += within + (argument[1] == _constants.MAXREPEAT or argument[1] > 16)
+        elif operator is _constants.SUBPATTERN:
+            inner = [argument[3]]
+        elif operator is _constants.BRANCH:
+            inner = argument[1]
+        elif operator is _constants.AT:
+            if argument is _constants.AT_END:
+                return None
+        elif operator not in (_constants.LITERAL, _constants.NOT_LITERAL, _constants.ANY, _constants.IN):
+            return None
+        for branch in inner:
+            within = _repeats(branch)
+            if within is None:
+                return None
+            total += within
+    return total

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 from ahocorasick_rs import AhoCorasick, Implementation
 
-from khien.engine.literals import END, START, needles, regex_literals
+from khien.engine.expressions import Suspects, suspects
+from khien.engine.literals import END, START, least_length, needles, regex_literals
 from khien.engine.values import TextTest, compare, elements, in_network, text_test
 from khien.events.batch import MISSING, Value
 from khien.events.text import value_text
@@ -17,6 +19,11 @@ NOTHING: frozenset[int] = frozenset()
 _MOST_VALUES = 50_000
 _MOST_CHARACTERS = 16_000_000
 _LONGEST_KEPT = 4_096
+_LONG = 64
+_MOST_COMBINATIONS = 100_000
+_position = itemgetter(0)
+
+Check = tuple[int, TextTest]
 
 
 class Matcher:
@@ -29,9 +36,11 @@ class Matcher:
 
     def __init__(self, tests: Iterable[tuple[int, Test]]) -> None:
         self._exact: dict[str, list[int]] = {}
-        self._suspects: dict[str, list[tuple[int, TextTest]]] = {}
-        self._every_text: list[tuple[int, TextTest]] = []
-        self._texts: list[tuple[int, TextTest]] = []
+        self._suspects: dict[str, list[Check]] = {}
+        self._every_text: list[Check] = []
+        self._scanned: list[tuple[Regex | KeywordRegex, Check]] = []
+        self._texts: list[tuple[int, Text | Keyword | Regex | KeywordRegex]] = []
+        self._long_texts: list[tuple[int, Check]] = []
         self._networks: list[tuple[int, Cidr]] = []
         self._numbers: list[tuple[int, Compare]] = []
         null: list[int] = []
@@ -53,8 +62,7 @@ class Matcher:
         self._compile()
 
     def _add_text(self, number: int, test: Text | Keyword | Regex | KeywordRegex) -> None:
-        check = text_test(test)
-        self._texts.append((number, check))
+        self._texts.append((number, test))
         if isinstance(test, Regex | KeywordRegex):
             found = regex_literals(test.pattern, test.flags)
             literals, exact = (found, False) if found else (None, False)
@@ -63,24 +71,38 @@ class Matcher:
             sought = needles(parts)
             literals, exact = sought if sought else (None, False)
             exact = exact and not test.cased
-        if literals is None:
-            self._every_text.append((number, check))
-            return
-        for literal in literals:
-            if exact:
+        if literals is not None and exact:
+            for literal in literals:
                 self._exact.setdefault(literal, []).append(number)
+            return
+        check = (number, text_test(test))
+        if literals is not None:
+            for literal in literals:
+                self._suspects.setdefault(literal, []).append(check)
+        elif isinstance(test, Regex | KeywordRegex):
+            length = least_length(test.pattern)
+            if length >= _LONG:
+                self._long_texts.append((length, check))
             else:
-                self._suspects.setdefault(literal, []).append((number, check))
+                self._scanned.append((test, check))
+        else:
+            self._every_text.append(check)
 
     def _compile(self) -> None:
         patterns = list(dict.fromkeys([*self._exact, *self._suspects]))
         self._hits = [tuple(self._exact.get(pattern, ())) for pattern in patterns]
         self._checks = [tuple(self._suspects.get(pattern, ())) for pattern in patterns]
+        # What a combination of found literals says: tests passed, and tests to confirm.
+        self._combinations: dict[frozenset[int], tuple[frozenset[int], tuple[Check, ...]]] = {}
         self._find: Any = None
         if patterns:
             automaton = AhoCorasick(patterns, implementation=Implementation.ContiguousNFA)
             self._find = automaton.find_matches_as_indexes
-        self._simple = not (self._every_text or self._networks or self._numbers)
+        self._suspects_of: Suspects | None = None
+        if self._scanned:
+            self._suspects_of = suspects(tuple(test for test, _ in self._scanned))
+        self._scanned_checks = [check for _, check in self._scanned]
+        self._texts_only = not (self._networks or self._numbers)
 
     def match(self, value: Value) -> frozenset[int]:
         """The numbers of the tests that the value passes (MISSING and None are values too)."""
@@ -97,28 +119,52 @@ class Matcher:
                     union |= self._match_one(item)
             return frozenset(union)
         found = self._match_one(value)
-        return frozenset(found) | self._on_any if found or self._on_any else NOTHING
+        return found | self._on_any if self._on_any else found
 
-    def _match_one(self, value: Value) -> set[int]:
-        found: set[int] = set()
+    def _match_one(self, value: Value) -> frozenset[int]:
         text = value if type(value) is str else value_text(value)
+        found = NOTHING
         if text is not None:
             if START in text or END in text:
-                found.update(number for number, check in self._texts if check(text))
+                found = frozenset(number for number, test in self._texts if text_test(test)(text))
             else:
-                if self._find is not None:
-                    for at in {hit[0] for hit in self._find(f"{START}{text.lower()}{END}", overlapping=True)}:
-                        found.update(self._hits[at])
-                        for number, check in self._checks[at]:
-                            if number not in found and check(text):
-                                found.add(number)
-                for number, check in self._every_text:
-                    if check(text):
-                        found.add(number)
-        if not self._simple:
-            found.update(number for number, test in self._networks if in_network(test.network, value))
-            found.update(number for number, test in self._numbers if compare(test, value))
-        return found
+                found = self._match_text(text)
+        if self._texts_only:
+            return found
+        more = [number for number, test in self._networks if in_network(test.network, value)]
+        more += [number for number, test in self._numbers if compare(test, value)]
+        return found.union(more) if more else found
+
+    def _match_text(self, text: str) -> frozenset[int]:
+        found, checks = NOTHING, ()
+        if self._find is not None:
+            hits = self._find(f"{START}{text.lower()}{END}", overlapping=True)
+            if hits:
+                found, checks = self._combination(frozenset(map(_position, hits)))
+        more = [number for number, check in checks if check(text)]
+        if self._suspects_of is not None:
+            for at in self._suspects_of.find(text):
+                number, check = self._scanned_checks[at]
+                if check(text):
+                    more.append(number)
+        if len(text) >= _LONG:
+            more += [
+                number for length, (number, check) in self._long_texts if length <= len(text) and check(text)
+            ]
+        if self._every_text:
+            more += [number for number, check in self._every_text if check(text)]
+        return found.union(more) if more else found
+
+    def _combination(self, hits: frozenset[int]) -> tuple[frozenset[int], tuple[Check, ...]]:
+        known = self._combinations.get(hits)
+        if known is None:
+            passed = frozenset(number for at in hits for number in self._hits[at])
+            doubtful = dict(check for at in hits for check in self._checks[at])
+            checks = tuple(check for check in doubtful.items() if check[0] not in passed)
+            if len(self._combinations) >= _MOST_COMBINATIONS:
+                self._combinations.clear()
+            known = self._combinations[hits] = passed, checks
+        return known
 
 
 class Signatures(dict[Any, int]):

@@ -15,6 +15,7 @@ from typing import Any
 
 import re2
 
+from khien.engine.literals import is_cheap
 from khien.events.batch import MISSING, Value
 from khien.events.text import value_text
 from khien.events.timestamps import parse_time
@@ -35,6 +36,8 @@ from khien.rules.model import (
     Test,
     Text,
 )
+
+_CHEAP_LENGTH = 1024
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 TextTest = Callable[[str], bool]
@@ -92,6 +95,8 @@ def glob_test(parts: Parts) -> TextTest:
     if len(pieces) == 1:
         whole = _piece(pieces[0])
         return lambda text: whole(text, 0, True) == len(text)
+    if len(pieces) == 4 and not pieces[0] and not pieces[3] and all(_is_literal(p) for p in pieces[1:3]):
+        return _two_literals(str(pieces[1][0]), str(pieces[2][0]))
     first, *middle, last = (_piece(piece) for piece in pieces)
     last_length = _length(pieces[-1])
     middle = [piece for piece, raw in zip(middle, pieces[1:-1], strict=True) if raw]
@@ -112,6 +117,18 @@ def glob_test(parts: Parts) -> TextTest:
     return check
 
 
+def _is_literal(piece: list[str | int]) -> bool:
+    return len(piece) == 1 and isinstance(piece[0], str)
+
+
+def _two_literals(one: str, two: str) -> TextTest:
+    def check(text: str) -> bool:
+        at = text.find(one)
+        return at >= 0 and text.find(two, at + len(one)) >= 0
+
+    return check
+
+
 def _length(piece: list[str | int]) -> int:
     return sum(len(part) if isinstance(part, str) else 1 for part in piece)
 
@@ -121,8 +138,8 @@ def _piece(piece: list[str | int]) -> Callable[[str, int, bool], int]:
     size = _length(piece)
     if not piece:
         return lambda text, at, here: at
-    if len(piece) == 1 and isinstance(piece[0], str):
-        literal = piece[0]
+    if _is_literal(piece):
+        literal = str(piece[0])
 
         def find(text: str, at: int, here: bool) -> int:
             if here:
@@ -146,6 +163,7 @@ def regex_test(pattern: str, flags: str) -> TextTest:
 
     `\\d`, `\\w`, `\\s` and `\\b` are ASCII, `$` without `m` is the very end. Look-around and
     back-references, which RE2 lacks, fall back to Python's `re` with the same meanings.
+    Short ASCII texts go through `re` where both surely agree, since its calls are cheaper.
     """
     prefix = f"(?{flags})" if flags else ""
     try:
@@ -161,7 +179,16 @@ def regex_test(pattern: str, flags: str) -> TextTest:
         except UnicodeEncodeError:
             return search(text.encode("utf-8", "replace").decode()) is not None
 
-    return check
+    if not is_cheap(pattern):
+        return check
+    cheap = re.compile(pattern, _python_flags(flags) | re.ASCII).search
+
+    def cheap_check(text: str) -> bool:
+        if len(text) <= _CHEAP_LENGTH and text.isascii() and "\v" not in text:
+            return cheap(text) is not None
+        return check(text)
+
+    return cheap_check
 
 
 def _re2_options() -> Any:
@@ -259,6 +286,10 @@ def _time_part(part: str, value: Value) -> int | None:
 
 def refers(test: FieldRef, value: Value, other: Value) -> bool:
     """Tell whether a field reference holds between two values."""
+    if type(value) is str and type(other) is str and test.how == "equals" and not test.cased:
+        return value == other or value.lower() == other.lower()
+    if value is MISSING or other is MISSING:
+        return False
     mine = [text for text in map(value_text, elements(value)) if text is not None]
     theirs = [text for text in map(value_text, elements(other)) if text is not None]
     if not test.cased:
