@@ -1,0 +1,1 @@
+"""Hunting through files: inputs to findings, in one process or several."""
