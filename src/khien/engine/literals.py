@@ -92,10 +92,16 @@ def _required(tree: object, ignore_case: bool) -> list[str] | None:
         if operator is _constants.SUBPATTERN:
             add, remove = argument[1], argument[2]
             inner = ignore_case or bool(add & re.IGNORECASE)
-            offer(_required(argument[3], inner) if not remove & re.IGNORECASE else _required(argument[3], True))
+            offer(
+                _required(argument[3], inner) if not remove & re.IGNORECASE else _required(argument[3], True)
+            )
         elif operator is _constants.BRANCH:
             offer(_branch(argument[1], ignore_case))
-        elif operator in (_constants.MAX_REPEAT, _constants.MIN_REPEAT, getattr(_constants, "POSSESSIVE_REPEAT", None)):
+        elif operator in (
+            _constants.MAX_REPEAT,
+            _constants.MIN_REPEAT,
+            getattr(_constants, "POSSESSIVE_REPEAT", None),
+        ):
             if argument[0] >= 1:
                 offer(_required(argument[2], ignore_case))
         elif operator is getattr(_constants, "ATOMIC_GROUP", None):

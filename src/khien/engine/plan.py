@@ -140,7 +140,9 @@ class Plan:
         ]
         self.fields = tuple(by_field)
         self.read = tuple(
-            dict.fromkeys((*self.fields, *(name for test in self.references for name in (test.field, test.other))))
+            dict.fromkeys(
+                (*self.fields, *(name for test in self.references for name in (test.field, test.other)))
+            )
         )
         self.positions = {name: at for at, name in enumerate(self.read)}
         self.keywords = tuple(keywords)
@@ -225,7 +227,11 @@ def _fold_constants(rule: Rule, kind: EventKind) -> tuple[tuple[Node, ...], froz
         if value is MISSING:
             return None
         if type(test) is Text and len(test.parts) == 1 and isinstance(test.parts[0], str) and not test.cased:
-            known = test.parts[0].lower() == str(value).lower() if type(value) in (str, int) else holds(test, value)
+            known = (
+                test.parts[0].lower() == str(value).lower()
+                if type(value) in (str, int)
+                else holds(test, value)
+            )
         else:
             known = holds(test, value)
         if known:

@@ -149,7 +149,9 @@ def _piece(piece: list[str | int]) -> Callable[[str, int, bool], int]:
 
         return find
     classes = {ANY: ".", DASH: f"[{re.escape(DASHES)}]"}
-    pattern = re.compile("".join(re.escape(p) if isinstance(p, str) else classes[p] for p in piece), re.DOTALL)
+    pattern = re.compile(
+        "".join(re.escape(p) if isinstance(p, str) else classes[p] for p in piece), re.DOTALL
+    )
 
     def match(text: str, at: int, here: bool) -> int:
         found = pattern.match(text, at) if here else pattern.search(text, at)

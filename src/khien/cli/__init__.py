@@ -1,0 +1,1 @@
+"""The `khien` command: one module a command, thin."""

@@ -1,0 +1,54 @@
+"""The command line: `khien hunt | explain | rules`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from khien import __version__
+from khien.cli import explain, hunt, rules
+from khien.errors import KhienError
+
+app = typer.Typer(
+    name="khien",
+    help="Find attacks in log files with the whole Sigma rule corpus.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("hunt")(hunt.hunt)
+app.command("explain")(explain.explain)
+app.add_typer(rules.app, name="rules")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"khien {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command; what a person can put right is said in one line, exit code 2."""
+    try:
+        app()
+    except KhienError as error:
+        print(f"khien: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

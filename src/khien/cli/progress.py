@@ -1,0 +1,46 @@
+"""The live progress line of a hunt, on standard error where that is a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from khien.formats.inputs import Input
+from khien.hunt.hunting import Tally, Watch
+
+
+@contextmanager
+def hunting(inputs: Sequence[Input]) -> Iterator[Watch]:
+    """A function to call with the tally so far; it draws at most ten times a second."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda tally: None
+        return
+    sizes = [each.size for each in inputs]
+    total = sum(size for size in sizes if size is not None) if None not in sizes else None
+    columns = (
+        TextColumn("hunting"),
+        BarColumn(),
+        DownloadColumn(),
+        TextColumn("{task.fields[rate]:>9,} events/s"),
+        TextColumn("{task.fields[findings]:,} findings"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
+        task = progress.add_task("hunt", total=total, rate=0, findings=0)
+        started = last = time.monotonic()
+
+        def watch(tally: Tally) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last < 0.1:
+                return
+            last = now
+            rate = int(tally.events / max(now - started, 0.001))
+            progress.update(task, completed=tally.read, rate=rate, findings=tally.findings, refresh=True)
+
+        yield watch

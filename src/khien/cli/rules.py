@@ -1,0 +1,6 @@
+import typer
+app=typer.Typer()
+@app.command()
+def check(): pass
+@app.command()
+def list(): pass

@@ -1,0 +1,71 @@
+"""Windows event log files (EVTX)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import evtx
+import orjson
+
+from khien.errors import Problem
+from khien.events.batch import Event
+from khien.events.records import RecordBlock
+from khien.formats.format import BLOCK_RECORDS, Format, Report
+from khien.formats.windows_shapes import nested_record
+
+_MAGIC = b"ElfFile\x00"
+_MOST_FAILURES = 100_000
+
+
+def _sniff(head: bytes) -> float:
+    return 1.0 if head.startswith(_MAGIC) else 0.0
+
+
+def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
+    """The records of an EVTX file. Damaged records and chunks are counted and left out."""
+    try:
+        parser = evtx.PyEvtxParser(stream, number_of_threads=1)
+        records = parser.records_json()
+    except (RuntimeError, OSError, ValueError) as error:
+        report(Problem(path, "", f"not a readable EVTX file: {_reason(error)}", "Copy it again from its source"))
+        return
+    numbers: list[int] = []
+    flat: list[Event] = []
+    failures = 0
+    last = ""
+    while True:
+        try:
+            record: dict[str, Any] | None = next(records, None)
+        except (RuntimeError, OSError, ValueError, OverflowError) as error:
+            failures += 1
+            last = _reason(error)
+            if failures >= _MOST_FAILURES:
+                break
+            continue
+        if record is None:
+            break
+        try:
+            event = orjson.loads(record["data"])["Event"]
+            flat.append(nested_record(event))
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            failures += 1
+            last = _reason(error)
+            continue
+        numbers.append(record["event_record_id"])
+        if len(flat) >= BLOCK_RECORDS:
+            yield RecordBlock("windows", numbers, flat)
+            numbers, flat = [], []
+    if flat:
+        yield RecordBlock("windows", numbers, flat)
+    if failures:
+        what = f"{failures} damaged records or chunks were left out (the last: {last})"
+        report(Problem(path, "", what, "The file was cut off or changed; copy it again if you can"))
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 160 else text[:159] + "…"
+
+
+FORMAT = Format("evtx", "Windows event log (EVTX)", _sniff, read, seekable=True)

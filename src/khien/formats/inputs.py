@@ -1,0 +1,91 @@
+"""From the paths a person gives to readable streams: files, folders, standard input, archives."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from khien.errors import Problem
+from khien.formats.format import Report
+
+Opener = Callable[[], AbstractContextManager[BinaryIO]]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Something to read. `path` is its label; `size` in bytes, None when not known beforehand.
+
+    `splittable`: a plain file, of which several processes may read different ranges.
+    """
+
+    path: str
+    size: int | None
+    open: Opener
+    splittable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """Opens a plain file, up to the size it had when it was found."""
+
+    path: str
+
+    def __call__(self) -> AbstractContextManager[BinaryIO]:
+        return Path(self.path).open("rb")
+
+
+def _standard_input() -> AbstractContextManager[BinaryIO]:
+    return nullcontext(sys.stdin.buffer)
+
+
+def find_inputs(paths: Sequence[str], report: Report) -> Iterator[Input]:
+    """All plain files at or below the paths, folders in sorted order, each file once; "-" is standard input.
+
+    What is no readable file (sockets, devices, broken links, no permission) is reported, and the
+    rest goes on. Links to folders inside a folder are not followed.
+    """
+    seen: set[tuple[int, int]] = set()
+    for path in paths:
+        if path == "-":
+            yield Input("-", None, _standard_input)
+        elif os.path.isdir(path):  # noqa: PTH112 - labels stay as the person wrote them
+            yield from _walk(path, seen, report)
+        else:
+            yield from _file(path, seen, report)
+
+
+def _walk(folder: str, seen: set[tuple[int, int]], report: Report) -> Iterator[Input]:
+    def refuse(error: OSError) -> None:
+        report(Problem(str(error.filename), "", f"the folder cannot be read: {error.strerror}"))
+
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        folders.sort()
+        for name in sorted(files):
+            yield from _file(f"{parent.rstrip('/')}/{name}", seen, report)
+
+
+def _file(path: str, seen: set[tuple[int, int]], report: Report) -> Iterator[Input]:
+    try:
+        info = Path(path).stat()
+    except OSError as error:
+        report(Problem(path, "", f"cannot be opened: {error.strerror}", "Check the path and its permissions"))
+        return
+    if not stat.S_ISREG(info.st_mode):
+        report(Problem(path, "", "is not a plain file", "Only files, folders and archives are read"))
+        return
+    identity = (info.st_dev, info.st_ino)
+    if identity in seen:
+        return
+    seen.add(identity)
+    if not os.access(path, os.R_OK):
+        report(Problem(path, "", "cannot be opened: permission denied", "Run with the right to read it"))
+        return
+    if info.st_size == 0 and not path.startswith("/proc/"):
+        return
+    yield Input(path, info.st_size, _Plain(path), splittable=True)

@@ -1,0 +1,238 @@
+"""JSON: objects by line, arrays, concatenated pretty-printed objects, and the usual wrappers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import orjson
+
+from khien.errors import Problem
+from khien.events.batch import Event
+from khien.events.mapping import JSON_FAMILY
+from khien.events.records import RecordBlock
+from khien.formats.format import BLOCK_RECORDS, MAX_LINE, Format, Report
+from khien.formats.windows_shapes import windows_record
+
+_READ = 1 << 20
+# What matters to find where an object ends: strings whole, and brackets.
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|"|[{}\[\]]', re.DOTALL)
+_WRAPPERS = ("Records", "records", "value", "items", "events", "hits", "results", "logs")
+_MOST_DEPTH = 200
+_WINDOWS = "windows"
+
+
+def _sniff(head: bytes) -> float:
+    text = head.lstrip(b" \t\r\n\x00\xef\xbb\xbf")
+    if text[:1] == b"{" and re.match(rb'\{\s*(?:"|\})', text):
+        return 0.9
+    if text[:1] == b"[" and re.match(rb"\[\s*(?:\{|\])", text):
+        return 0.9
+    return 0.0
+
+
+class _Blocks:
+    """Collects records into blocks of one family, in input order."""
+
+    def __init__(self) -> None:
+        self.family = JSON_FAMILY
+        self.numbers: list[int] = []
+        self.records: list[Event] = []
+
+    def add(self, number: int, record: Event) -> RecordBlock | None:
+        """Take a record; gives the block that it completes."""
+        flat = windows_record(record)
+        family = JSON_FAMILY if flat is None else _WINDOWS
+        done = None
+        if family != self.family or len(self.records) >= BLOCK_RECORDS:
+            done = self.flush()
+            self.family = family
+        self.numbers.append(number)
+        self.records.append(record if flat is None else flat)
+        return done
+
+    def flush(self) -> RecordBlock | None:
+        """The block so far."""
+        if not self.records:
+            return None
+        block = RecordBlock(self.family, self.numbers, self.records)
+        self.numbers, self.records = [], []
+        return block
+
+
+def loads(data: bytes) -> Any:
+    """Parse JSON, forgiving what shippers get wrong: bad UTF-8, raw control characters, NaN, NULs.
+
+    Raises ValueError where it is no JSON, and for nesting too deep to be a log.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        text = data.decode("utf-8", "replace").replace("\x00", "")
+        try:
+            return json.loads(text, strict=False, parse_constant=str)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+
+
+def line_records(line: bytes) -> list[Event]:
+    """The records of one line: an object, an array of objects, or a wrapper. Raises ValueError."""
+    return list(_unwrap(loads(line)))
+
+
+def _unwrap(value: Any) -> Iterator[Event]:
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, dict):
+                yield item
+    elif isinstance(value, dict):
+        if len(value) <= 8:
+            for name in _WRAPPERS:
+                inner = value.get(name)
+                if isinstance(inner, list) and inner and all(isinstance(item, dict) for item in inner):
+                    yield from inner
+                    return
+        source = value.get("_source")
+        yield {**value, **source} if isinstance(source, dict) and "_index" in value else value
+    else:
+        raise ValueError("not a JSON object")
+
+
+def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
+    """The objects of a JSON stream, however they are put together.
+
+    Objects in a top-level array are read one by one, so it may be of any size; a wrapper such as
+    `{"Records": [` is read whole. Numbers are those of the outermost objects, from 1.
+    """
+    blocks = _Blocks()
+    objects = _Objects(stream, path, report)
+    for number, data in objects.read():
+        try:
+            records = line_records(data)
+        except (ValueError, RecursionError) as error:
+            objects.fail(number, str(error))
+            continue
+        for record in records:
+            done = blocks.add(number, record)
+            if done is not None:
+                yield done
+    done = blocks.flush()
+    if done is not None:
+        yield done
+    objects.report_failures()
+
+
+def read_lines(lines: list[tuple[int, bytes]], path: str, report: Report) -> Iterator[RecordBlock]:
+    """Blocks of numbered lines with JSON on each; what is none is reported once with its count."""
+    blocks = _Blocks()
+    failed = 0
+    first = 0
+    reason = ""
+    for number, line in lines:
+        try:
+            records = line_records(line)
+        except (ValueError, RecursionError) as error:
+            failed += 1
+            first = first or number
+            reason = reason or _shorten(error)
+            continue
+        for record in records:
+            done = blocks.add(number, record)
+            if done is not None:
+                yield done
+    done = blocks.flush()
+    if done is not None:
+        yield done
+    if failed:
+        report(Problem(path, f"line {first}", f"not valid JSON: {reason}", count=failed))
+
+
+class _Objects:
+    """Cuts a byte stream into the JSON objects on its top level, in one linear pass."""
+
+    def __init__(self, stream: BinaryIO, path: str, report: Report) -> None:
+        self.stream = stream
+        self.path = path
+        self.report = report
+        self.failed = 0
+        self.first = (0, "")
+
+    def fail(self, number: int, reason: str) -> None:
+        """Count an object that cannot be read; the first is kept to be shown."""
+        if not self.failed:
+            self.first = number, _shorten(reason)
+        self.failed += 1
+
+    def report_failures(self) -> None:
+        """Report what could not be read, once."""
+        if self.failed:
+            number, reason = self.first
+            self.report(Problem(self.path, f"object {number}", f"not valid JSON: {reason}", count=self.failed))
+
+    def read(self) -> Iterator[tuple[int, bytes]]:
+        """(number, bytes) of each object."""
+        data = b""
+        at = 0  # where the scan goes on
+        start = -1  # where the object at hand begins
+        depth = 0
+        shell = 0  # brackets around the objects: an array, or an array inside a wrapper object
+        number = 0
+        while True:
+            more = self.stream.read(_READ)
+            keep = start if start >= 0 else at
+            data, at, start = data[keep:] + more, at - keep, (0 if start >= 0 else -1)
+            limit = len(data)
+            stop = at
+            for found in _TOKEN.finditer(data, at):
+                token = data[found.start()]
+                if token == 0x22:  # a string, or the beginning of one that goes on
+                    if found.end() - found.start() == 1:
+                        if more:
+                            stop = found.start()
+                            break
+                    stop = found.end()
+                    continue
+                stop = found.end()
+                if token in b"{[":
+                    if start < 0 and token == 0x5B and not shell:
+                        shell = 1
+                        continue
+                    if start < 0:
+                        start, depth = found.start(), 0
+                    depth += 1
+                elif start >= 0:
+                    depth -= 1
+                    if depth == 0:
+                        number += 1
+                        yield number, data[start : found.end()]
+                        start = -1
+            else:
+                stop = limit if start < 0 or stop >= limit else stop
+            at = stop
+            if not more:
+                break
+            if len(data) - (start if start >= 0 else at) > MAX_LINE:
+                number += 1
+                self.fail(number, f"larger than {MAX_LINE >> 20} MB")
+                data, at, start, depth = self._next_line(), 0, -1, 0
+        if start >= 0:
+            number += 1
+            self.fail(number, "the input ends inside an object")
+
+    def _next_line(self) -> bytes:
+        """Skip to the next line that may begin an object."""
+        while data := self.stream.read(_READ):
+            cut = data.find(b"\n{")
+            if cut >= 0:
+                return data[cut + 1 :]
+        return b""
+
+
+def _shorten(reason: object) -> str:
+    text = " ".join(str(reason).split())
+    return text if len(text) <= 120 else text[:119] + "…"
+
+
+FORMAT = Format("json", "JSON (lines, arrays, concatenated objects)", _sniff, read)

@@ -1,0 +1,282 @@
+"""One part of a hunt: a file, or a range of lines of one, to encoded findings."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from typing import BinaryIO, cast
+
+from khien.engine.detector import Detector
+from khien.engine.hit import Hit
+from khien.engine.keywords import KeywordFinder
+from khien.errors import Problem
+from khien.events.batch import EventBatch, EventKind
+from khien.events.mapping import Classifier
+from khien.formats.encodings import Peeked, Recoded, text_encoding
+from khien.formats.format import Format
+from khien.formats.inputs import Input
+from khien.formats.ndjson import LineReader
+from khien.formats.sniff import formats, sniff
+from khien.hunt.assembly import Assembler, Encoded
+from khien.hunt.plans import HuntPlan
+
+
+@dataclass(slots=True)
+class Part:
+    """A piece of work. `start`, `end`: the byte range whose lines are read; None for the whole input."""
+
+    input: Input
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(slots=True)
+class Progress:
+    """What came of a piece of work since the last report of it.
+
+    `read`: bytes taken from the input; `lines`: for a range of lines, how many it has (once, at its end).
+    """
+
+    findings: list[tuple[Encoded, str]] = field(default_factory=list)
+    hits: list[Hit] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    events: int = 0
+    read: int = 0
+    lines: int = 0
+
+
+class Projected:
+    """A detector as the readers see it, counting nothing and finding keywords in raw lines."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.fields = detector.fields
+        self.wants_text = detector.wants_text
+        self._detector = detector
+        self._finder = KeywordFinder()
+
+    def text_places(self, kinds: Sequence[EventKind], data: bytes) -> Sequence[int] | None:
+        """See `LineProjection`."""
+        keywords = frozenset(test for kind in kinds for test in self._detector.keywords(kind))
+        return self._finder.find(keywords, data)
+
+
+class Worker:
+    """Hunts through parts, one after another, with one detector."""
+
+    def __init__(self, plan: HuntPlan) -> None:
+        self.plan = plan
+        self.classifier = Classifier.load()
+        self.detector = Detector(plan.ruleset)
+        self.projection = Projected(self.detector)
+        self.assembler = Assembler(plan.options.period, plan.suppressed, plan.wanted)
+
+    def hunt(self, part: Part) -> Iterator[Progress]:
+        """Yield progress batch by batch. Bad input is reported as problems and never raises."""
+        progress = Progress()
+        counted = _Counted()
+        lines = 0
+        try:
+            with ExitStack() as stack:
+                source = stack.enter_context(part.input.open())
+                for batch, seen in self._batches(part, source, counted, progress, stack):
+                    lines = seen
+                    if batch is not None:
+                        self._detect(batch, progress)
+                    progress.read += counted.take()
+                    progress.events += counted.take_events()
+                    yield progress
+                    progress = Progress()
+        except (OSError, EOFError, ValueError, RuntimeError, MemoryError) as error:
+            progress.problems.append(_trouble(part.input.path, error))
+        progress.read += counted.take()
+        progress.events += counted.take_events()
+        progress.lines = lines
+        yield progress
+
+    def _detect(self, batch: EventBatch, progress: Progress) -> None:
+        matches = self.detector.detect(batch)
+        if matches:
+            findings, hits = self.assembler.assemble(batch, matches)
+            progress.findings += findings
+            progress.hits += hits
+
+    def _batches(
+        self, part: Part, source: BinaryIO, counted: _Counted, progress: Progress, stack: ExitStack
+    ) -> Iterator[tuple[EventBatch | None, int]]:
+        path = part.input.path
+
+        def report(problem: Problem) -> None:
+            progress_now[0].problems.append(problem)
+
+        progress_now = [progress]
+        stream: BinaryIO
+        if part.start is not None and part.end is not None:
+            stream = cast(BinaryIO, LineRange(source, part.start, part.end))
+            counted.watch(stream)
+            yield from self._lines(cast(BinaryIO, counted), path, report, counted)
+            return
+        counted.watch(source)
+        peeked = Peeked(cast(BinaryIO, counted))
+        encoding = text_encoding(peeked.head)
+        stream = cast(BinaryIO, peeked)
+        head = peeked.head
+        if encoding:
+            stream = cast(BinaryIO, Peeked(cast(BinaryIO, Recoded(stream, encoding))))
+            head = cast(Peeked, stream).head
+        chosen = self._format(head, path, report)
+        if chosen is None:
+            yield None, 0
+            return
+        if chosen.name == "json" and is_lines(head):
+            yield from self._lines(stream, path, report, counted)
+            return
+        if chosen.seekable:
+            stream = stack.enter_context(seekable(source, stream))
+        for block in chosen.read(stream, path, report):
+            counted.events += len(block.records)
+            empty = True
+            for batch in self.classifier.batches(block, path, self.projection):
+                empty = False
+                yield batch, 0
+            if empty:
+                yield None, 0
+
+    def _format(self, head: bytes, path: str, report: object) -> Format | None:
+        wanted = self.plan.options.input_format
+        chosen = formats()[wanted] if wanted else sniff(head)
+        if chosen is None:
+            what = "is in no known log format" if head else "is empty"
+            remedy = "Name its format with --input-format if it is a log" if head else ""
+            report(Problem(path, "", what, remedy))  # type: ignore[operator]
+        return chosen
+
+    def _lines(
+        self, stream: BinaryIO, path: str, report: object, counted: _Counted
+    ) -> Iterator[tuple[EventBatch | None, int]]:
+        reader = LineReader(self.classifier, self.projection)
+        before = 0
+        for batch in reader.read(stream, path, report):  # type: ignore[arg-type]
+            counted.events += reader.lines - before
+            before = reader.lines
+            yield batch, reader.lines
+        counted.events += reader.lines - before
+        yield None, reader.lines
+
+
+def is_lines(head: bytes) -> bool:
+    """Whether JSON begins with a whole object on its first line, or with one line too long to see its end."""
+    first, newline, rest = head.lstrip(b" \t\r\n\xef\xbb\xbf").partition(b"\n")
+    if not first.startswith(b"{"):
+        return False
+    return first.rstrip().endswith(b"}") if newline else not rest and len(head) >= 4096 or first.rstrip().endswith(b"}")
+
+
+def seekable(source: BinaryIO, stream: BinaryIO) -> AbstractContextManager[BinaryIO]:
+    """A stream that can seek: the source itself where it can, else a copy in an unlinked file."""
+    if source.seekable():
+        source.seek(0)
+        return _Kept(source)
+    spool = tempfile.TemporaryFile()
+    shutil.copyfileobj(stream, spool, 1 << 20)
+    spool.seek(0)
+    return cast(AbstractContextManager[BinaryIO], spool)
+
+
+class _Kept(AbstractContextManager[BinaryIO]):
+    """Leaves a stream to its owner to close."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> BinaryIO:
+        return self._stream
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class _Counted(io.RawIOBase):
+    """Counts the bytes read through it, and the events that its owner adds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stream: BinaryIO | None = None
+        self._read = 0
+        self.events = 0
+
+    def watch(self, stream: BinaryIO) -> None:
+        """Read from this stream."""
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size) if self._stream is not None else b""
+        self._read += len(data)
+        return data
+
+    def take(self) -> int:
+        """Bytes since the last call."""
+        count, self._read = self._read, 0
+        return count
+
+    def take_events(self) -> int:
+        """Events since the last call."""
+        count, self.events = self.events, 0
+        return count
+
+
+class LineRange:
+    """The lines that begin in the bytes [start, end) of a file."""
+
+    def __init__(self, stream: BinaryIO, start: int, end: int) -> None:
+        self._stream = stream
+        self._left = end - start
+        if start:
+            stream.seek(start - 1)
+            skipped = _skip_line(stream)
+            self._left -= skipped - 1
+        else:
+            stream.seek(0)
+        self._tail = False
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, and at the end of the range the rest of its last line."""
+        if self._left > 0:
+            data = self._stream.read(min(size, self._left))
+            self._left -= len(data)
+            if not data:
+                self._left = 0
+            elif self._left <= 0 and not data.endswith(b"\n"):
+                self._tail = True
+            return data
+        if self._tail:
+            data = self._stream.readline(size)
+            if not data or data.endswith(b"\n"):
+                self._tail = False
+            return data
+        return b""
+
+
+def _skip_line(stream: BinaryIO) -> int:
+    """Read to the end of the line; the number of bytes read."""
+    skipped = 0
+    while data := stream.readline(1 << 20):
+        skipped += len(data)
+        if data.endswith(b"\n"):
+            break
+    return skipped
+
+
+def _trouble(path: str, error: BaseException) -> Problem:
+    if isinstance(error, OSError) and error.strerror:
+        return Problem(path, "", f"cannot be read: {error.strerror}", "Check that it is still there and whole")
+    text = " ".join(str(error).split()) or type(error).__name__
+    return Problem(path, "", f"cannot be read on: {text[:200]}")
+
+
