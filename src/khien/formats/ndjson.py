@@ -113,8 +113,11 @@ class LineReader:
         self._guesses: dict[bytes, _Shape] = {}
         self.lines = 0
 
-    def read(self, stream: BinaryIO, path: str, report: Report) -> Iterator[EventBatch]:
-        """The events of a stream of lines. Numbers count from 1 at the first line read by this reader."""
+    def read(self, stream: BinaryIO, path: str, report: Report) -> Iterator[list[EventBatch]]:
+        """The events of a stream of lines, a list of batches for each block of lines.
+
+        Numbers count from 1 at the first line read by this reader.
+        """
         rest: list[bytes] = []
         held = 0
         skipping = False
@@ -136,11 +139,11 @@ class LineReader:
                 block = b"".join((*rest, data[:cut]))
             rest, held = [data[cut:]], len(data) - cut
             if block:
-                yield from self._block(block, path, report)
+                yield list(self._block(block, path, report))
         if skipping:
             self.lines += 1
         elif held:
-            yield from self._block(b"".join(rest), path, report)
+            yield list(self._block(b"".join(rest), path, report))
 
     def _too_long(self, path: str, report: Report) -> None:
         report(

@@ -17,11 +17,12 @@ from khien.errors import Problem
 from khien.events.batch import EventBatch, EventKind
 from khien.events.mapping import Classifier
 from khien.formats.encodings import Peeked, Recoded, text_encoding
-from khien.formats.format import Format
+from khien.formats.format import Format, Report
 from khien.formats.inputs import Input
 from khien.formats.ndjson import LineReader
 from khien.formats.sniff import formats, sniff
 from khien.hunt.assembly import Assembler, Encoded
+from khien.hunt.memory import keep_blocks
 from khien.hunt.plans import HuntPlan
 
 
@@ -68,6 +69,7 @@ class Worker:
     """Hunts through parts, one after another, with one detector."""
 
     def __init__(self, plan: HuntPlan) -> None:
+        keep_blocks()
         self.plan = plan
         self.classifier = Classifier.load()
         self.detector = Detector(plan.ruleset)
@@ -77,21 +79,26 @@ class Worker:
     def hunt(self, part: Part) -> Iterator[Progress]:
         """Yield progress batch by batch. Bad input is reported as problems and never raises."""
         progress = Progress()
+        problems: list[Problem] = []
         counted = _Counted()
         lines = 0
         try:
             with ExitStack() as stack:
                 source = stack.enter_context(part.input.open())
-                for batch, seen in self._batches(part, source, counted, progress, stack):
+                for batches, seen in self._blocks(part, source, counted, problems, stack):
                     lines = seen
-                    if batch is not None:
+                    for batch in batches:
                         self._detect(batch, progress)
+                    if len(batches) > 1:  # batches are by kind; people read in the order of the input
+                        progress.findings.sort(key=_record)
+                        progress.hits.sort(key=_hit_record)
                     progress.read += counted.take()
                     progress.events += counted.take_events()
                     yield progress
                     progress = Progress()
         except (OSError, EOFError, ValueError, RuntimeError, MemoryError) as error:
-            progress.problems.append(_trouble(part.input.path, error))
+            problems.append(_trouble(part.input.path, error))
+        progress.problems = problems
         progress.read += counted.take()
         progress.events += counted.take_events()
         progress.lines = lines
@@ -104,15 +111,12 @@ class Worker:
             progress.findings += findings
             progress.hits += hits
 
-    def _batches(
-        self, part: Part, source: BinaryIO, counted: _Counted, progress: Progress, stack: ExitStack
-    ) -> Iterator[tuple[EventBatch | None, int]]:
+    def _blocks(
+        self, part: Part, source: BinaryIO, counted: _Counted, problems: list[Problem], stack: ExitStack
+    ) -> Iterator[tuple[list[EventBatch], int]]:
         path = part.input.path
 
-        def report(problem: Problem) -> None:
-            progress_now[0].problems.append(problem)
-
-        progress_now = [progress]
+        report = problems.append
         stream: BinaryIO
         if part.start is not None and part.end is not None:
             stream = cast(BinaryIO, LineRange(source, part.start, part.end))
@@ -129,7 +133,6 @@ class Worker:
             head = cast(Peeked, stream).head
         chosen = self._format(head, path, report)
         if chosen is None:
-            yield None, 0
             return
         if chosen.name == "json" and is_lines(head):
             yield from self._lines(stream, path, report, counted)
@@ -138,33 +141,28 @@ class Worker:
             stream = stack.enter_context(seekable(source, stream))
         for block in chosen.read(stream, path, report):
             counted.events += len(block.records)
-            empty = True
-            for batch in self.classifier.batches(block, path, self.projection):
-                empty = False
-                yield batch, 0
-            if empty:
-                yield None, 0
+            yield list(self.classifier.batches(block, path, self.projection)), 0
 
-    def _format(self, head: bytes, path: str, report: object) -> Format | None:
+    def _format(self, head: bytes, path: str, report: Report) -> Format | None:
         wanted = self.plan.options.input_format
         chosen = formats()[wanted] if wanted else sniff(head)
         if chosen is None:
             what = "is in no known log format" if head else "is empty"
             remedy = "Name its format with --input-format if it is a log" if head else ""
-            report(Problem(path, "", what, remedy))  # type: ignore[operator]
+            report(Problem(path, "", what, remedy))
         return chosen
 
     def _lines(
-        self, stream: BinaryIO, path: str, report: object, counted: _Counted
-    ) -> Iterator[tuple[EventBatch | None, int]]:
+        self, stream: BinaryIO, path: str, report: Report, counted: _Counted
+    ) -> Iterator[tuple[list[EventBatch], int]]:
         reader = LineReader(self.classifier, self.projection)
         before = 0
-        for batch in reader.read(stream, path, report):  # type: ignore[arg-type]
+        for batches in reader.read(stream, path, report):
             counted.events += reader.lines - before
             before = reader.lines
-            yield batch, reader.lines
+            yield batches, reader.lines
         counted.events += reader.lines - before
-        yield None, reader.lines
+        yield [], reader.lines
 
 
 def is_lines(head: bytes) -> bool:
@@ -280,3 +278,9 @@ def _trouble(path: str, error: BaseException) -> Problem:
     return Problem(path, "", f"cannot be read on: {text[:200]}")
 
 
+def _record(finding: tuple[Encoded, str]) -> int:
+    return finding[0].record
+
+
+def _hit_record(hit: Hit) -> int:
+    return hit.record
