@@ -1,6 +1,97 @@
+"""`khien rules`: check, list, test and fetch rules."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
 import typer
-app=typer.Typer()
+from rich.console import Console
+from rich.table import Table
+
+from khien.cli import rule_folders
+from khien.errors import UsageError
+from khien.hunt.rule_tests import run_rule_tests
+from khien.rules.collection import LEVELS, load_placeholders, load_rules
+from khien.rules.model import RuleSet, Unusable
+
+app = typer.Typer(help="Check, list, test and fetch Sigma rules.", no_args_is_help=True)
+
+Folders = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders (default: those of a hunt).")]
+Given = Annotated[Path | None, typer.Option("--placeholders", help="YAML file with placeholder values.")]
+
+
+def _load(folders: list[Path] | None, placeholders: Path | None) -> RuleSet:
+    chosen = folders or [p for p in (rule_folders.starter_folder(), rule_folders.synced_folder()) if p.is_dir()]
+    return load_rules(chosen, load_placeholders(placeholders) if placeholders else {})
+
+
 @app.command()
-def check(): pass
+def check(folders: Folders = None, placeholders: Given = None) -> None:
+    """Say how many rules load, and why any cannot be used. Exit code 3 if there are such."""
+    rules = _load(folders, placeholders)
+    out = Console(highlight=False, soft_wrap=True)
+    for problem in rules.unusable:
+        out.print(_line("unusable", problem), markup=False)
+    for warning in rules.warnings:
+        out.print(_line("warning", warning), markup=False)
+    out.print(
+        f"{len(rules.rules)} rules and {len(rules.correlations)} correlations loaded, "
+        f"{len(rules.unusable)} not usable, {len(rules.warnings)} with a warning",
+        markup=False,
+    )
+    if rules.unusable:
+        raise typer.Exit(3)
+
+
+def _line(word: str, what: Unusable) -> str:
+    where = f"{what.path}, {what.place}" if what.place and not what.place.startswith(what.path) else what.place
+    title = f" ({what.title})" if what.title else ""
+    return f"{word}: {where or what.path}{title}: {what.reason}"
+
+
+@app.command("list")
+def list_rules(
+    folders: Folders = None,
+    placeholders: Given = None,
+    level: Annotated[str | None, typer.Option(help="Only rules of this level and above.")] = None,
+    product: Annotated[str | None, typer.Option(help="Only rules for this product.")] = None,
+    search: Annotated[str | None, typer.Option(help="Only rules with this text in title, id or tags.")] = None,
+) -> None:
+    """List rules: level, id, log source and title."""
+    if level is not None and level not in LEVELS:
+        raise UsageError(f"there is no level '{level}'", remedy=f"Known: {', '.join(LEVELS)}")
+    rules = _load(folders, placeholders)
+    least = LEVELS.index(level) if level else 0
+    rows = [(r.level, r.id, str(r.logsource), r.title, r.tags) for r in rules.rules]
+    rows += [(c.level, c.id, f"correlation/{c.type}", c.title, c.tags) for c in rules.correlations]
+    wanted = [
+        row
+        for row in rows
+        if LEVELS.index(row[0]) >= least
+        and (not product or row[2].startswith(f"{product.lower()}/"))
+        and (not search or search.lower() in " ".join((row[1], row[3], *row[4])).lower())
+    ]
+    if not sys.stdout.isatty():
+        for row in wanted:
+            typer.echo("\t".join(row[:4]))
+        return
+    table = Table("level", "id", "log source", "title", box=None, header_style="bold")
+    for row in sorted(wanted, key=lambda row: (-LEVELS.index(row[0]), row[2], row[3])):
+        table.add_row(*row[:4])
+    Console(highlight=False).print(table)
+
+
 @app.command()
-def list(): pass
+def test(folders: Folders = None, placeholders: Given = None) -> None:
+    """Run the test events that stand beside rules (`*.tests.yml`). Exit code 1 if any fails."""
+    chosen = folders or [rule_folders.starter_folder()]
+    results = run_rule_tests(chosen, _load(chosen, placeholders))
+    out = Console(highlight=False, soft_wrap=True)
+    failed = [result for result in results if result.failure]
+    for result in failed:
+        out.print(f"FAILED {result.path}: {result.name}: {result.failure}", markup=False)
+    out.print(f"{len(results) - len(failed)} passed, {len(failed)} failed", markup=False)
+    if failed or not results:
+        raise typer.Exit(1)
