@@ -20,6 +20,7 @@ from khien.errors import Problem, UsageError
 from khien.events.timestamps import parse_time
 from khien.findings import outputs
 from khien.findings.summary import HuntSummary
+from khien.findings.table import print_summary
 from khien.formats.inputs import find_inputs
 from khien.formats.sniff import formats
 from khien.hunt.assembly import Period
@@ -69,11 +70,21 @@ def hunt(
             run = Hunt(plan, writer, watch)
             tally = run.run(inputs)
         tally.problems[:0] = problems
-        summary = HuntSummary.of(tally, plan.ruleset)
+        summary = HuntSummary(
+            files=tally.files,
+            size=tally.read,
+            events=tally.events,
+            findings=tally.findings,
+            seconds=tally.seconds,
+            rules=len(plan.ruleset.rules),
+            correlations=len(plan.correlations),
+            unusable=len(plan.ruleset.unusable),
+            problems=tuple(tally.problems),
+        )
         writer.close(summary)
     console = Console(stderr=True, highlight=False)
     if chosen != "table":
-        summary.print(console)
+        print_summary(console, summary)
     if tally.problems:
         raise typer.Exit(3)
 

@@ -1,0 +1,58 @@
+"""Findings as CSV (RFC 4180)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import BinaryIO
+
+import msgspec
+import orjson
+
+from khien.findings.finding import Finding
+from khien.findings.summary import HuntSummary
+
+COLUMNS = ("time", "level", "title", "rule_id", "host", "user", "path", "record", "tags", "matched", "event")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def safe(text: str) -> str:
+    """Text that a spreadsheet does not take for a formula: a leading = + - @ or tab gets an apostrophe before it."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+class CsvWriter:
+    """A row a finding, with a header."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._decode = msgspec.json.Decoder(Finding).decode
+        self._row(COLUMNS)
+
+    def _row(self, cells: tuple[object, ...]) -> None:
+        text = io.StringIO(newline="")
+        csv.writer(text).writerow(cells)
+        self._stream.write(text.getvalue().encode("utf-8", "replace"))
+
+    def write_line(self, line: bytes) -> None:
+        """Write a finding given as NDJSON."""
+        finding = self._decode(line)
+        matched = "; ".join(f"{each.field or 'keyword'}={each.value}" for each in finding.matched)
+        event = orjson.dumps(finding.event).decode()
+        cells = (
+            finding.time,
+            finding.level,
+            finding.title,
+            finding.rule_id,
+            finding.host,
+            finding.user,
+            finding.path,
+            str(finding.record),
+            " ".join(finding.tags),
+            matched,
+            event,
+        )
+        self._row(tuple(safe(cell) for cell in cells))
+
+    def close(self, summary: HuntSummary) -> None:
+        """Nothing is left to write."""
