@@ -10,6 +10,12 @@ from khien.formats.format import Format
 MODULES = (
     "evtx",
     "json_records",
+    "zeek",
+    "auditd",
+    "cef",
+    "weblog",
+    "syslog",
+    "csv_records",
 )
 
 
