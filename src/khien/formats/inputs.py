@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from khien.errors import Problem
+from khien.formats.archives import kind_of, members
+from khien.formats.encodings import Peeked
 from khien.formats.format import Report
 
 Opener = Callable[[], AbstractContextManager[BinaryIO]]
@@ -40,10 +43,6 @@ class _Plain:
         return Path(self.path).open("rb")
 
 
-def _standard_input() -> AbstractContextManager[BinaryIO]:
-    return nullcontext(sys.stdin.buffer)
-
-
 def find_inputs(paths: Sequence[str], report: Report) -> Iterator[Input]:
     """All plain files at or below the paths, folders in sorted order, each file once; "-" is standard input.
 
@@ -53,11 +52,29 @@ def find_inputs(paths: Sequence[str], report: Report) -> Iterator[Input]:
     seen: set[tuple[int, int]] = set()
     for path in paths:
         if path == "-":
-            yield Input("-", None, _standard_input)
+            yield from _piped(report)
         elif os.path.isdir(path):  # noqa: PTH112 - labels stay as the person wrote them
             yield from _walk(path, seen, report)
         else:
             yield from _file(path, seen, report)
+
+
+def _piped(report: Report) -> Iterator[Input]:
+    """Standard input, which may be an archive too: then it is copied to an unlinked file first."""
+    stream = Peeked(sys.stdin.buffer)
+    if kind_of(stream.head) is None:
+        yield Input("-", None, lambda: nullcontext(cast(BinaryIO, stream)))
+        return
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as its members are read
+    while data := stream.read(1 << 20):
+        spool.write(data)
+
+    def opened() -> AbstractContextManager[BinaryIO]:
+        spool.seek(0)
+        return nullcontext(cast(BinaryIO, spool))
+
+    for member in members("-", None, opened, report):
+        yield Input(member.label, member.size, member.open)
 
 
 def _walk(folder: str, seen: set[tuple[int, int]], report: Report) -> Iterator[Input]:
@@ -88,4 +105,7 @@ def _file(path: str, seen: set[tuple[int, int]], report: Report) -> Iterator[Inp
         return
     if info.st_size == 0 and not path.startswith("/proc/"):
         return
-    yield Input(path, info.st_size, _Plain(path), splittable=True)
+    opener = _Plain(path)
+    for member in members(path, info.st_size, opener, report):
+        plain = member.open is opener
+        yield Input(member.label, member.size, member.open, splittable=plain)

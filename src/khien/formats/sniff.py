@@ -16,6 +16,7 @@ MODULES = (
     "weblog",
     "syslog",
     "csv_records",
+    "text_lines",
 )
 
 

@@ -116,7 +116,7 @@ class Hunt:
         before: dict[str, int] = {}
         with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(self.plan,)) as pool:
             for part in parts:
-                if part.input.path == "-":  # standard input belongs to this process
+                if part.input.path.partition("!")[0] == "-":  # standard input belongs to this process
                     self._drain(waiting, before, 0)
                     for progress in Worker(self.plan).hunt(part):
                         self._take(progress, 0)

@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 from khien.engine.detector import Detector
 from khien.engine.hit import Hit
 from khien.engine.keywords import KeywordFinder
-from khien.errors import Problem
+from khien.errors import KhienError, Problem
 from khien.events.batch import EventBatch, EventKind
 from khien.events.mapping import Classifier
 from khien.formats.encodings import Peeked, Recoded, text_encoding
@@ -96,7 +96,7 @@ class Worker:
                     progress.events += counted.take_events()
                     yield progress
                     progress = Progress()
-        except (OSError, EOFError, ValueError, RuntimeError, MemoryError) as error:
+        except (OSError, EOFError, ValueError, RuntimeError, MemoryError, KhienError) as error:
             problems.append(_trouble(part.input.path, error))
         progress.problems = problems
         progress.read += counted.take()
@@ -272,6 +272,8 @@ def _skip_line(stream: BinaryIO) -> int:
 
 
 def _trouble(path: str, error: BaseException) -> Problem:
+    if isinstance(error, KhienError):
+        return Problem(error.where or path, "", error.what, error.remedy)
     if isinstance(error, OSError) and error.strerror:
         return Problem(path, "", f"cannot be read: {error.strerror}", "Check that it is still there and whole")
     text = " ".join(str(error).split()) or type(error).__name__
