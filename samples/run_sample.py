@@ -17,7 +17,9 @@ def main() -> int:
     done = subprocess.run([*khien, "--format", "table"], check=False).returncode
     if done:
         return done
-    done = subprocess.run([*khien, "--format", "html", "--output", str(REPORT)], check=False, stderr=subprocess.DEVNULL).returncode
+    done = subprocess.run(
+        [*khien, "--format", "html", "--output", str(REPORT)], check=False, stderr=subprocess.DEVNULL
+    ).returncode
     print(f"\nThe report, for a browser: {REPORT}")
     return done
 

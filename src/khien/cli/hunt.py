@@ -94,7 +94,9 @@ def _moment(text: str | None, option: str, timezone: str) -> int | None:
         return None
     moment = parse_time(text)
     if moment is None:
-        raise UsageError(f"{option} has no time that can be read: '{text}'", remedy="Write e.g. 2026-11-24T08:00:00+07:00")
+        raise UsageError(
+            f"{option} has no time that can be read: '{text}'", remedy="Write e.g. 2026-11-24T08:00:00+07:00"
+        )
     return moment
 
 
@@ -102,12 +104,16 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise UsageError(f"there is no time zone '{name}'", remedy="Write e.g. Asia/Ho_Chi_Minh or UTC") from error
+        raise UsageError(
+            f"there is no time zone '{name}'", remedy="Write e.g. Asia/Ho_Chi_Minh or UTC"
+        ) from error
 
 
 def _known_format(name: str | None) -> str | None:
     if name is not None and name not in formats():
-        raise UsageError(f"there is no input format '{name}'", remedy=f"Known: {', '.join(sorted(formats()))}")
+        raise UsageError(
+            f"there is no input format '{name}'", remedy=f"Known: {', '.join(sorted(formats()))}"
+        )
     return name
 
 
@@ -133,5 +139,3 @@ def _target(output: Path | None) -> Iterator[BinaryIO]:
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)
-
-

@@ -214,7 +214,9 @@ class Temporal:
 
     def hits(self) -> tuple[Hit, ...]:
         least = self._now - self._timespan
-        return tuple(sorted((hit for hit in self._latest.values() if hit.time >= least), key=lambda hit: hit.time))
+        return tuple(
+            sorted((hit for hit in self._latest.values() if hit.time >= least), key=lambda hit: hit.time)
+        )
 
     def decide(self, anchor: int) -> tuple[Hit, ...]:
         return ()
@@ -288,7 +290,9 @@ class Absence:
 
         def seen(node: RefNode, wanted: bool) -> bool:
             if isinstance(node, RuleRef):
-                return self._between(node.rule, anchor if wanted else anchor - self._timespan, high) is not None
+                return (
+                    self._between(node.rule, anchor if wanted else anchor - self._timespan, high) is not None
+                )
             if isinstance(node, RefNot):
                 return not seen(node.item, not wanted)
             decide = all if isinstance(node, RefAnd) else any
@@ -297,7 +301,9 @@ class Absence:
         if not seen(self._wanted, True):
             return ()
         found = [
-            self._hits[rule][at] for rule in self._times if (at := self._between(rule, anchor, high)) is not None
+            self._hits[rule][at]
+            for rule in self._times
+            if (at := self._between(rule, anchor, high)) is not None
         ]
         return tuple(sorted(found, key=lambda hit: hit.time))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from khien.events.batch import MISSING, Event, EventKind, Value, read_path
 
@@ -16,7 +16,9 @@ _MONTHS = {
         ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1
     )
 }
-_SYSLOG = re.compile(r"([A-Za-z]{3})\s+(\d{1,2})\s+(?:(\d{4})\s+)?(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:\s+(\d{4}))?\Z")
+_SYSLOG = re.compile(
+    r"([A-Za-z]{3})\s+(\d{1,2})\s+(?:(\d{4})\s+)?(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:\s+(\d{4}))?\Z"
+)
 _WEB = re.compile(r"\[?(\d\d)/([A-Za-z]{3})/(\d{4}):(\d\d):(\d\d):(\d\d)\s*([+-]\d{4})?\]?\Z")
 _NUMBER = re.compile(r"\d{9,19}(?:\.\d{1,9})?\Z")
 _DOTNET = re.compile(r"/Date\((\d{9,16})\)/\Z")
@@ -49,7 +51,14 @@ def parse_time(value: Value, year: int | None = None) -> int | None:
     if (web := _WEB.match(text)) and web[2].lower() in _MONTHS:
         offset = web[7] or "+0000"
         return _moment(
-            int(web[3]), _MONTHS[web[2].lower()], int(web[1]), int(web[4]), int(web[5]), int(web[6]), 0, offset
+            int(web[3]),
+            _MONTHS[web[2].lower()],
+            int(web[1]),
+            int(web[4]),
+            int(web[5]),
+            int(web[6]),
+            0,
+            offset,
         )
     if (old := _SYSLOG.match(text)) and old[1].lower() in _MONTHS:
         return _syslog(old, year)
@@ -122,7 +131,6 @@ def format_time(moment: int) -> str:
     except (ValueError, OverflowError, OSError):
         return ""
     return f"{when:%Y-%m-%dT%H:%M:%S}.{moment % 1_000_000:06d}Z"
-
 
 
 def event_time(kind: EventKind, event: Event) -> int | None:

@@ -14,12 +14,49 @@ from khien.events.records import RecordBlock
 from khien.formats.format import Format, Report
 from khien.formats.lines import read_lines, share
 
-_RECORD = re.compile(r"(?:node=(\S{1,255}) )?type=(\S{1,64}) msg=audit\((\d{1,12}\.\d{1,6}):(\d{1,20})\):\s?(.*)", re.DOTALL)
+_RECORD = re.compile(
+    r"(?:node=(\S{1,255}) )?type=(\S{1,64}) msg=audit\((\d{1,12}\.\d{1,6}):(\d{1,20})\):\s?(.*)", re.DOTALL
+)
 _FIELD = re.compile(r"([A-Za-z0-9_\-\[\]]{1,64})=(\"[^\"]*\"|'[^']*'|\{[^}]*\}|[^\s\x1d]*)")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+\Z")
-_HEXED = frozenset({"proctitle", "name", "exe", "comm", "cwd", "cmd", "data", "acct", "path", "ocomm", "grp", "key", "dir", "file"})
+_HEXED = frozenset(
+    {
+        "proctitle",
+        "name",
+        "exe",
+        "comm",
+        "cwd",
+        "cmd",
+        "data",
+        "acct",
+        "path",
+        "ocomm",
+        "grp",
+        "key",
+        "dir",
+        "file",
+    }
+)
 _ARGUMENT = re.compile(r"a\d{1,4}(?:\[\d{1,4}\])?\Z")
-_SHARED = ("exe", "comm", "cwd", "uid", "auid", "euid", "pid", "ppid", "ses", "tty", "key", "syscall", "success", "exit", "SYSCALL", "AUID", "UID")
+_SHARED = (
+    "exe",
+    "comm",
+    "cwd",
+    "uid",
+    "auid",
+    "euid",
+    "pid",
+    "ppid",
+    "ses",
+    "tty",
+    "key",
+    "syscall",
+    "success",
+    "exit",
+    "SYSCALL",
+    "AUID",
+    "UID",
+)
 _SYSCALLS = {
     "c000003e": {
         0: "read", 1: "write", 2: "open", 41: "socket", 42: "connect", 43: "accept", 49: "bind", 50: "listen", 56: "clone",
@@ -130,11 +167,21 @@ def joined(group: list[tuple[int, Event, str]]) -> Iterator[tuple[int, Event, st
     }
     if execve is not None:
         arguments = [str(execve.get(f"a{at}", "")) for at in range(_count(execve))]
-        yield number, {**about, "derived": "process_creation", "CommandLine": " ".join(arguments) or title}, line
+        yield (
+            number,
+            {**about, "derived": "process_creation", "CommandLine": " ".join(arguments) or title},
+            line,
+        )
     for number, record, line in group:
         if record["type"] == "PATH" and record.get("nametype") == "CREATE":
-            yield number, {**about, "derived": "file_event", "TargetFilename": _absolute(record, shared)}, line
-        elif record["type"] == "SOCKADDR" and "DestinationIp" in record and shared.get("syscall") == "connect":
+            yield (
+                number,
+                {**about, "derived": "file_event", "TargetFilename": _absolute(record, shared)},
+                line,
+            )
+        elif (
+            record["type"] == "SOCKADDR" and "DestinationIp" in record and shared.get("syscall") == "connect"
+        ):
             reached = {name: record[name] for name in ("DestinationIp", "DestinationPort")}
             yield number, {**about, "derived": "network_connection", "Initiated": "true", **reached}, line
 

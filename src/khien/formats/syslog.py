@@ -22,23 +22,29 @@ _OLD = re.compile(
     r"(\S{1,255}) (?:([^\s\[\]:]{1,128})(?:\[([^\]\s]{1,32})\])?: ?)?(.*)",
     re.DOTALL,
 )
-_NEW = re.compile(r"(?:\d{1,10} )?<(\d{1,3})>1 (\S{1,64}) (\S{1,255}) (\S{1,128}) (\S{1,128}) (\S{1,64}) (.*)", re.DOTALL)
+_NEW = re.compile(
+    r"(?:\d{1,10} )?<(\d{1,3})>1 (\S{1,64}) (\S{1,255}) (\S{1,128}) (\S{1,128}) (\S{1,64}) (.*)", re.DOTALL
+)
 _SD_PARAM = re.compile(r'([^\s=\]"]{1,64})="((?:[^"\\\]]|\\.)*)"')
 _SSHD = (
-    re.compile(r"(?P<outcome>Accepted|Failed) (?P<method>\S+) for (?:(?P<invalid>invalid user) )?(?P<user>\S*) from (?P<src_ip>\S+) port (?P<src_port>\d+)"),
+    re.compile(
+        r"(?P<outcome>Accepted|Failed) (?P<method>\S+) for (?:(?P<invalid>invalid user) )?(?P<user>\S*) from (?P<src_ip>\S+) port (?P<src_port>\d+)"
+    ),
     re.compile(r"(?P<invalid>Invalid user) (?P<user>\S*) from (?P<src_ip>\S+)"),
-    re.compile(r"(?:Connection closed|Disconnected|Received disconnect|Connection reset).{0,40}? (?:user (?P<user>\S+) )?(?P<src_ip>[0-9a-fA-F.:]{3,45}) port (?P<src_port>\d+)"),
+    re.compile(
+        r"(?:Connection closed|Disconnected|Received disconnect|Connection reset).{0,40}? (?:user (?P<user>\S+) )?(?P<src_ip>[0-9a-fA-F.:]{3,45}) port (?P<src_port>\d+)"
+    ),
 )
-_SUDO = re.compile(r"\s*(?P<user>\S+) : (?:(?P<reason>[^;]{1,120}) ; )?TTY=(?P<tty>\S+) ; PWD=(?P<pwd>.{0,4096}?) ; USER=(?P<runas>\S+) ; (?:GROUP=\S+ ; )?COMMAND=(?P<COMMAND>.*)", re.DOTALL)
+_SUDO = re.compile(
+    r"\s*(?P<user>\S+) : (?:(?P<reason>[^;]{1,120}) ; )?TTY=(?P<tty>\S+) ; PWD=(?P<pwd>.{0,4096}?) ; USER=(?P<runas>\S+) ; (?:GROUP=\S+ ; )?COMMAND=(?P<COMMAND>.*)",
+    re.DOTALL,
+)
 _CRON = re.compile(r"\((?P<user>[^)]{1,64})\) (?P<action>[A-Z]{2,12}) \((?P<command>.*)\)", re.DOTALL)
 _PAIR = re.compile(r"\b([A-Za-z_][A-Za-z0-9_]{0,31})=(\"[^\"]*\"|\S*)")
 _EVENT_ID = re.compile(r"<EventID[^>]{0,80}>(\d{1,6})</EventID>")
 _COMPUTER = re.compile(r"<Computer>([^<]{0,255})</Computer>")
 _TIME = re.compile(r"<TimeCreated SystemTime=[\"']([^\"']{1,40})[\"']")
-_FACILITIES = (
-    "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp audit alert clock "
-    "local0 local1 local2 local3 local4 local5 local6 local7"
-).split()
+_FACILITIES = ["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"]
 _SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 
 
@@ -51,7 +57,12 @@ def parse(line: str) -> tuple[str, Event] | None:
         found = _OLD.match(line)
         if not found:
             return None
-        record = {"timestamp": found[2], "hostname": found[3], "program": (found[4] or "").lower(), "message": found[6]}
+        record = {
+            "timestamp": found[2],
+            "hostname": found[3],
+            "program": (found[4] or "").lower(),
+            "message": found[6],
+        }
         if found[5]:
             record["pid"] = found[5]
         if found[1]:
@@ -160,7 +171,11 @@ def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
                 continue
             parsed = parse(line)
             if parsed is None:
-                if last is not None and isinstance(last.get("message"), str) and len(last["message"]) < 65_536:
+                if (
+                    last is not None
+                    and isinstance(last.get("message"), str)
+                    and len(last["message"]) < 65_536
+                ):
                     last["message"] += "\n" + line
                     continue
                 parsed = "syslog", {"message": line, "program": ""}

@@ -16,7 +16,9 @@ _TIMED = re.compile(
     r"\W{0,2}(?:\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d|\d\d[-/.]\d\d[-/.]\d{2,4} \d\d:\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"
     r"|(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)\b)"
 )
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d")
+_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"
+)
 
 
 def parse(line: str) -> Event:
@@ -37,7 +39,9 @@ def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
     for start, lines in read_lines(stream, path, report):
         kept = [(number, line) for number, line in enumerate(lines, start) if line.strip()]
         if kept:
-            yield RecordBlock("text", [n for n, _ in kept], [parse(line) for _, line in kept], [t for _, t in kept])
+            yield RecordBlock(
+                "text", [n for n, _ in kept], [parse(line) for _, line in kept], [t for _, t in kept]
+            )
 
 
 def _sniff(head: bytes) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-
 from khien.engine.values import holds, refers
 from khien.events.batch import MISSING, Event, EventBatch, EventKind
 from khien.events.mapping import event_text
@@ -137,5 +136,3 @@ def _shown(value: object) -> str:
     if text is None:
         text = dump(value).decode()
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-
-

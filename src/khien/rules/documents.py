@@ -53,7 +53,7 @@ def parse_documents(path: str, data: bytes) -> Iterator[Document]:
     shared: dict[str, Any] = {}
     previous: dict[str, Any] = {}
     try:
-        for number, body in enumerate(yaml.load_all(data, Loader=_Loader), 1):  # noqa: S506 - a safe loader
+        for number, body in enumerate(yaml.load_all(data, Loader=_Loader), 1):
             if body is None:
                 continue
             if not isinstance(body, dict):
