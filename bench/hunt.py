@@ -95,9 +95,7 @@ def make_evtx(folder: Path, records: int) -> tuple[Path, int]:
     """A folder of copies of the largest regression recordings, at least `records` in all."""
     import evtx
 
-    files = sorted(
-        (SHARED / "data" / "sigma" / "regression_data").rglob("*.evtx"), key=lambda p: -p.stat().st_size
-    )
+    files = sorted((SHARED / "data" / "sigma" / "regression_data").rglob("*.evtx"), key=lambda p: -p.stat().st_size)
     out = folder / "evtx"
     out.mkdir()
     best = max(files[:40], key=lambda p: sum(1 for _ in evtx.PyEvtxParser(str(p)).records_json()))
@@ -195,9 +193,7 @@ def show(results: dict[str, Any]) -> None:
     print(
         f"{results['date']}, {results['cores']} cores, Python {results['python']}{', quick' if results['quick'] else ''}"
     )
-    print(
-        f"rule load: cold {results['load_cold_s']:.2f} s, cached {results['load_cached_s']:.2f} s (whole process)"
-    )
+    print(f"rule load: cold {results['load_cold_s']:.2f} s, cached {results['load_cached_s']:.2f} s (whole process)")
     head = (
         "lane",
         "events",

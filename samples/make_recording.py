@@ -203,9 +203,7 @@ def web(draw: random.Random) -> Iterator[Timed]:
             200,
         )
     for count in range(12):
-        yield line(
-            at(3, 50, count), ATTACKER, f"/tra-cuu?ma={count}%20union%20select%201,2,3", 500, "sqlmap/1.8"
-        )
+        yield line(at(3, 50, count), ATTACKER, f"/tra-cuu?ma={count}%20union%20select%201,2,3", 500, "sqlmap/1.8")
     yield line(at(3, 58), ATTACKER, "/uploads/shell.php?c=whoami", 200)
 
 

@@ -41,9 +41,7 @@ values = st.one_of(
     st.none(),
     st.sampled_from([0.0, 1.0, 2.5]),
 )
-event_values = st.one_of(
-    values, st.lists(values, max_size=3), st.fixed_dictionaries({}, optional={"d": values})
-)
+event_values = st.one_of(values, st.lists(values, max_size=3), st.fixed_dictionaries({}, optional={"d": values}))
 events = st.fixed_dictionaries(
     {}, optional={"a": event_values, "b": event_values, "c": event_values, "Tên": event_values, "c.d": values}
 )
@@ -140,9 +138,7 @@ def engine_verdicts(made: list[dict[str, Any]], batch_of: list[dict[str, Any]]) 
     assert not loaded.unusable, loaded.unusable
     detector = Detector(loaded)
     classifier = Classifier([])
-    block = RecordBlock(
-        "json", list(range(len(batch_of))), [{**event, "logsource": SOURCE} for event in batch_of]
-    )
+    block = RecordBlock("json", list(range(len(batch_of))), [{**event, "logsource": SOURCE} for event in batch_of])
     found = set()
     for batch in classifier.batches(block, "made", detector):
         if batch.texts is not None:
@@ -172,9 +168,7 @@ def corpus(folder: Path) -> Iterator[dict[str, Any]]:
         for file in sorted(sub.rglob("*.yml")):
             if sub.name == "rules-placeholder":
                 continue
-            yield from (
-                doc for doc in yaml.load_all(file.read_bytes(), Loader=yaml.CSafeLoader) if "detection" in doc
-            )
+            yield from (doc for doc in yaml.load_all(file.read_bytes(), Loader=yaml.CSafeLoader) if "detection" in doc)
 
 
 class Seen(dict[str, Any]):
@@ -220,9 +214,7 @@ class Everything:
     def check(self, kind: EventKind, event: dict[str, Any], found: set[str], where: str) -> None:
         seen = Seen(event, kind)
         expected = {rule_id for rule_id, reference in self.applicable(kind) if reference.matches(seen)}
-        assert found == expected, (
-            f"{where}: engine only {found - expected}, reference only {expected - found}"
-        )
+        assert found == expected, f"{where}: engine only {found - expected}, reference only {expected - found}"
 
 
 @pytest.fixture(scope="module")
@@ -255,9 +247,7 @@ def test_engine_and_reference_agree_on_all_regression_events_as_evtx_and_as_json
                 for block in read(stream, str(path), pytest.fail):
                     for number, record in zip(block.numbers, block.records, strict=True):
                         events[number] = classifier.classify(block.family, record), record
-                    found |= verdicts(
-                        everything.detector, classifier.batches(block, str(path), everything.detector)
-                    )
+                    found |= verdicts(everything.detector, classifier.batches(block, str(path), everything.detector))
             for number, (kind, event) in events.items():
                 everything.check(kind, event, found.get(number, set()), f"{path.name} {number}")
                 checked += 1

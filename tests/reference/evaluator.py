@@ -293,9 +293,7 @@ class ReferenceRule:
             elif modifier == "utf16be":
                 texts = [escaped(plain(text).encode("utf-16-be").decode("latin-1")) for text in texts]
             elif modifier == "utf16":
-                texts = [
-                    escaped((b"\xff\xfe" + plain(t).encode("utf-16-le")).decode("latin-1")) for t in texts
-                ]
+                texts = [escaped((b"\xff\xfe" + plain(t).encode("utf-16-le")).decode("latin-1")) for t in texts]
             elif modifier in ("base64", "base64offset"):
                 wide = any(m in ("wide", "utf16le", "utf16be", "utf16") for m in modifiers)
                 raw = [plain(text).encode("latin-1" if wide else "utf-8") for text in texts]

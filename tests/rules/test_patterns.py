@@ -23,9 +23,7 @@ from khien.rules.patterns import Placeholders, expand_dashes, expand_placeholder
         ("end\\", ("end\\",)),
     ],
 )
-def test_wildcards_and_escapes_are_read_as_the_specification_says(
-    text: str, parts: tuple[object, ...]
-) -> None:
+def test_wildcards_and_escapes_are_read_as_the_specification_says(text: str, parts: tuple[object, ...]) -> None:
     assert parse_text(text) == parts
 
 

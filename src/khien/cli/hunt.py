@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
+from enum import StrEnum, auto
 from pathlib import Path
 from typing import Annotated, BinaryIO, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -26,10 +26,27 @@ from khien.formats.sniff import formats
 from khien.hunt.assembly import Period
 from khien.hunt.hunting import Hunt
 from khien.hunt.plans import HuntOptions, HuntPlan
-from khien.rules.collection import LEVELS
 
-Level = StrEnum("Level", {level: level for level in LEVELS})
-OutputFormat = StrEnum("OutputFormat", {name: name for name in outputs.NAMES})
+
+class Level(StrEnum):
+    """The severities of Sigma."""
+
+    informational = auto()
+    low = auto()
+    medium = auto()
+    high = auto()
+    critical = auto()
+
+
+class OutputFormat(StrEnum):
+    """The forms findings are written in."""
+
+    table = auto()
+    ndjson = auto()
+    csv = auto()
+    html = auto()
+    ocsf = auto()
+    navigator = auto()
 
 
 def hunt(
@@ -37,7 +54,7 @@ def hunt(
     rules: Annotated[
         list[Path] | None, typer.Option("--rules", help="Rule files or folders; may be given again.")
     ] = None,
-    level: Annotated[Level, typer.Option(help="Report findings of this level and above.")] = Level.low,  # type: ignore[attr-defined]
+    level: Annotated[Level, typer.Option(help="Report findings of this level and above.")] = Level.low,
     since: Annotated[str | None, typer.Option(help="Only findings at or after this time (ISO 8601).")] = None,
     until: Annotated[str | None, typer.Option(help="Only findings at or before this time.")] = None,
     exclude_rule: Annotated[list[str] | None, typer.Option(help="Id of a rule to leave out.")] = None,
@@ -104,16 +121,12 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise UsageError(
-            f"there is no time zone '{name}'", remedy="Write e.g. Asia/Ho_Chi_Minh or UTC"
-        ) from error
+        raise UsageError(f"there is no time zone '{name}'", remedy="Write e.g. Asia/Ho_Chi_Minh or UTC") from error
 
 
 def _known_format(name: str | None) -> str | None:
     if name is not None and name not in formats():
-        raise UsageError(
-            f"there is no input format '{name}'", remedy=f"Known: {', '.join(sorted(formats()))}"
-        )
+        raise UsageError(f"there is no input format '{name}'", remedy=f"Known: {', '.join(sorted(formats()))}")
     return name
 
 

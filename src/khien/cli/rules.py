@@ -18,16 +18,12 @@ from khien.rules.model import RuleSet, Unusable
 
 app = typer.Typer(help="Check, list, test and fetch Sigma rules.", no_args_is_help=True)
 
-Folders = Annotated[
-    list[Path] | None, typer.Argument(help="Rule files or folders (default: those of a hunt).")
-]
+Folders = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders (default: those of a hunt).")]
 Given = Annotated[Path | None, typer.Option("--placeholders", help="YAML file with placeholder values.")]
 
 
 def _load(folders: list[Path] | None, placeholders: Path | None) -> RuleSet:
-    chosen = folders or [
-        p for p in (rule_folders.starter_folder(), rule_folders.synced_folder()) if p.is_dir()
-    ]
+    chosen = folders or [p for p in (rule_folders.starter_folder(), rule_folders.synced_folder()) if p.is_dir()]
     return load_rules(chosen, load_placeholders(placeholders) if placeholders else {})
 
 
@@ -50,9 +46,7 @@ def check(folders: Folders = None, placeholders: Given = None) -> None:
 
 
 def _line(word: str, what: Unusable) -> str:
-    where = (
-        f"{what.path}, {what.place}" if what.place and not what.place.startswith(what.path) else what.place
-    )
+    where = f"{what.path}, {what.place}" if what.place and not what.place.startswith(what.path) else what.place
     title = f" ({what.title})" if what.title else ""
     return f"{word}: {where or what.path}{title}: {what.reason}"
 
@@ -63,9 +57,7 @@ def list_rules(
     placeholders: Given = None,
     level: Annotated[str | None, typer.Option(help="Only rules of this level and above.")] = None,
     product: Annotated[str | None, typer.Option(help="Only rules for this product.")] = None,
-    search: Annotated[
-        str | None, typer.Option(help="Only rules with this text in title, id or tags.")
-    ] = None,
+    search: Annotated[str | None, typer.Option(help="Only rules with this text in title, id or tags.")] = None,
 ) -> None:
     """List rules: level, id, log source and title."""
     if level is not None and level not in LEVELS:

@@ -16,6 +16,8 @@ def clauses(node: Node, weigh: Callable[[Test], Clause], most: int) -> list[Clau
     does. `weigh` gives the clause of a single test. An empty list: the condition may hold though
     no test does.
     """
+    if isinstance(node, Named):
+        return clauses(node.item, weigh, most)
     if isinstance(node, Not | Const):
         return []
     if isinstance(node, And):

@@ -15,10 +15,7 @@ _FLAGS = {
     "s": hyperscan.HS_FLAG_DOTALL,
 }
 _ALWAYS = (
-    hyperscan.HS_FLAG_UTF8
-    | hyperscan.HS_FLAG_PREFILTER
-    | hyperscan.HS_FLAG_SINGLEMATCH
-    | hyperscan.HS_FLAG_ALLOWEMPTY
+    hyperscan.HS_FLAG_UTF8 | hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY
 )
 
 

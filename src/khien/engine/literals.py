@@ -12,8 +12,8 @@ try:  # the parser of regular expressions moved in Python 3.11
     import re._constants as _constants  # type: ignore[import-not-found]
     import re._parser as _parser  # type: ignore[import-not-found]
 except ImportError:  # pragma: no cover
-    import sre_constants as _constants  # type: ignore[import-not-found,no-redef]
-    import sre_parse as _parser  # type: ignore[import-not-found,no-redef]
+    import sre_constants as _constants
+    import sre_parse as _parser
 
 START = "\x02"
 END = "\x03"
@@ -92,9 +92,7 @@ def _required(tree: object, ignore_case: bool) -> list[str] | None:
         if operator is _constants.SUBPATTERN:
             add, remove = argument[1], argument[2]
             inner = ignore_case or bool(add & re.IGNORECASE)
-            offer(
-                _required(argument[3], inner) if not remove & re.IGNORECASE else _required(argument[3], True)
-            )
+            offer(_required(argument[3], inner) if not remove & re.IGNORECASE else _required(argument[3], True))
         elif operator is _constants.BRANCH:
             offer(_branch(argument[1], ignore_case))
         elif operator in (

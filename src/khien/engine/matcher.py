@@ -136,7 +136,8 @@ class Matcher:
         return found.union(more) if more else found
 
     def _match_text(self, text: str) -> frozenset[int]:
-        found, checks = NOTHING, ()
+        found = NOTHING
+        checks: tuple[Check, ...] = ()
         if self._find is not None:
             hits = self._find(f"{START}{text.lower()}{END}", overlapping=True)
             if hits:
@@ -148,9 +149,7 @@ class Matcher:
                 if check(text):
                     more.append(number)
         if len(text) >= _LONG:
-            more += [
-                number for length, (number, check) in self._long_texts if length <= len(text) and check(text)
-            ]
+            more += [number for length, (number, check) in self._long_texts if length <= len(text) and check(text)]
         if self._every_text:
             more += [number for number, check in self._every_text if check(text)]
         return found.union(more) if more else found

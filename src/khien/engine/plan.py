@@ -11,7 +11,7 @@ from khien.engine.matcher import Matcher, Signatures
 from khien.engine.values import holds
 from khien.events.batch import MISSING, EventKind
 from khien.rules.folding import FALSE, fold, tests_of
-from khien.rules.model import And, Const, FieldRef, Keyword, KeywordRegex, Node, Not, Or, Rule, Test, Text
+from khien.rules.model import And, Const, FieldRef, Keyword, KeywordRegex, Named, Node, Not, Or, Rule, Test, Text
 
 Passed = frozenset[int] | set[int]
 Condition = Callable[[Passed], bool]
@@ -99,9 +99,7 @@ class Plan:
         self._compile_columns(tests)
         self.memory: dict[tuple[int, ...], Verdict] = {}
 
-    def _compile_rules(
-        self, chosen: list[tuple[Rule, tuple[Node, ...], frozenset[Test]]], used: Counter[Test]
-    ) -> None:
+    def _compile_rules(self, chosen: list[tuple[Rule, tuple[Node, ...], frozenset[Test]]], used: Counter[Test]) -> None:
         self.rules: list[Compiled] = []
         self.test_masks: dict[int, Masks] = {}
         free = [0, 0, 0]  # rules without an n-th clause
@@ -135,14 +133,10 @@ class Plan:
                 self.references.append(test)
             else:
                 by_field.setdefault(test.field, []).append(test)
-        self.columns = [
-            Column(self.vocabulary.signatures(mine), self.test_masks) for mine in by_field.values()
-        ]
+        self.columns = [Column(self.vocabulary.signatures(mine), self.test_masks) for mine in by_field.values()]
         self.fields = tuple(by_field)
         self.read = tuple(
-            dict.fromkeys(
-                (*self.fields, *(name for test in self.references for name in (test.field, test.other)))
-            )
+            dict.fromkeys((*self.fields, *(name for test in self.references for name in (test.field, test.other))))
         )
         self.positions = {name: at for at, name in enumerate(self.read)}
         self.keywords = tuple(keywords)
@@ -196,6 +190,8 @@ class Plan:
         return passed
 
     def _condition(self, node: Node) -> Condition:
+        if isinstance(node, Named):
+            return self._condition(node.item)
         if isinstance(node, Const):
             value = node.value
             return lambda passed: value
@@ -204,10 +200,10 @@ class Plan:
             return lambda passed: not inner(passed)
         number = self.vocabulary.number
         if isinstance(node, And | Or):
-            leaves = frozenset(number(n) for n in node.items if not isinstance(n, And | Or | Not | Const))
-            rest = tuple(self._condition(n) for n in node.items if isinstance(n, And | Or | Not | Const))
+            leaves = frozenset(number(n) for n in node.items if not isinstance(n, And | Or | Not | Const | Named))
+            rest = tuple(self._condition(n) for n in node.items if isinstance(n, And | Or | Not | Const | Named))
             return _all(leaves, rest) if isinstance(node, And) else _any(leaves, rest)
-        mine = number(node)  # type: ignore[arg-type]
+        mine = number(node)
         return lambda passed: mine in passed
 
 
@@ -227,11 +223,7 @@ def _fold_constants(rule: Rule, kind: EventKind) -> tuple[tuple[Node, ...], froz
         if value is MISSING:
             return None
         if type(test) is Text and len(test.parts) == 1 and isinstance(test.parts[0], str) and not test.cased:
-            known = (
-                test.parts[0].lower() == str(value).lower()
-                if type(value) in (str, int)
-                else holds(test, value)
-            )
+            known = test.parts[0].lower() == str(value).lower() if type(value) in (str, int) else holds(test, value)
         else:
             known = holds(test, value)
         if known:

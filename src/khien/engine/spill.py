@@ -58,9 +58,7 @@ class HitSorter:
         at = start
         offset = 0
         while True:
-            if len(data) - offset < 4 or len(data) - offset - 4 < int.from_bytes(
-                data[offset : offset + 4], "little"
-            ):
+            if len(data) - offset < 4 or len(data) - offset - 4 < int.from_bytes(data[offset : offset + 4], "little"):
                 if at >= end:
                     return
                 self._file.seek(at)

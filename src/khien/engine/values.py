@@ -149,9 +149,7 @@ def _piece(piece: list[str | int]) -> Callable[[str, int, bool], int]:
 
         return find
     classes = {ANY: ".", DASH: f"[{re.escape(DASHES)}]"}
-    pattern = re.compile(
-        "".join(re.escape(p) if isinstance(p, str) else classes[p] for p in piece), re.DOTALL
-    )
+    pattern = re.compile("".join(re.escape(p) if isinstance(p, str) else classes[p] for p in piece), re.DOTALL)
 
     def match(text: str, at: int, here: bool) -> int:
         found = pattern.match(text, at) if here else pattern.search(text, at)
@@ -260,10 +258,7 @@ def compare(test: Compare, value: Value) -> bool:
     found = _time_part(test.part, value) if test.part else number(value)
     if found is None:
         return False
-    for operator, bound in test.bounds:
-        if not _COMPARE[operator](found, bound):
-            return False
-    return True
+    return all(_COMPARE[operator](found, bound) for operator, bound in test.bounds)
 
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {

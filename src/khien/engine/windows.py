@@ -214,9 +214,7 @@ class Temporal:
 
     def hits(self) -> tuple[Hit, ...]:
         least = self._now - self._timespan
-        return tuple(
-            sorted((hit for hit in self._latest.values() if hit.time >= least), key=lambda hit: hit.time)
-        )
+        return tuple(sorted((hit for hit in self._latest.values() if hit.time >= least), key=lambda hit: hit.time))
 
     def decide(self, anchor: int) -> tuple[Hit, ...]:
         return ()
@@ -290,9 +288,7 @@ class Absence:
 
         def seen(node: RefNode, wanted: bool) -> bool:
             if isinstance(node, RuleRef):
-                return (
-                    self._between(node.rule, anchor if wanted else anchor - self._timespan, high) is not None
-                )
+                return self._between(node.rule, anchor if wanted else anchor - self._timespan, high) is not None
             if isinstance(node, RefNot):
                 return not seen(node.item, not wanted)
             decide = all if isinstance(node, RefAnd) else any
@@ -300,11 +296,7 @@ class Absence:
 
         if not seen(self._wanted, True):
             return ()
-        found = [
-            self._hits[rule][at]
-            for rule in self._times
-            if (at := self._between(rule, anchor, high)) is not None
-        ]
+        found = [self._hits[rule][at] for rule in self._times if (at := self._between(rule, anchor, high)) is not None]
         return tuple(sorted(found, key=lambda hit: hit.time))
 
     def hits(self) -> tuple[Hit, ...]:

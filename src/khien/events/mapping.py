@@ -59,9 +59,7 @@ class Table:
     def kind(self, values: tuple[Value, ...]) -> EventKind:
         """The kind of records whose key fields have these values; one object for equal kinds."""
         record = dict(zip(self.key, values, strict=True))
-        chosen = [
-            entry for entry in self.entries if holds(entry.when, lambda name: record.get(name, MISSING))
-        ]
+        chosen = [entry for entry in self.entries if holds(entry.when, lambda name: record.get(name, MISSING))]
         constants = {name: record[name] for name in self.key if name in self.constants}
         identity = (
             tuple(id(entry) for entry in chosen),
@@ -97,9 +95,7 @@ def holds(conditions: Conditions, read: Callable[[str], Value]) -> bool:
         if value is MISSING or value is None:
             return False
         text = (value_text(value) or "").lower() if not isinstance(value, list) else "\x00"
-        if not any(
-            glob == "*" or glob == text or ("*" in glob and _glob(glob).match(text)) for glob in globs
-        ):
+        if not any(glob == "*" or glob == text or ("*" in glob and _glob(glob).match(text)) for glob in globs):
             return False
     return True
 
@@ -272,9 +268,7 @@ _ENTRY_KEYS = {"name", "when", "logsources", "fields", "time", "host", "user"}
 @lru_cache(maxsize=1)
 def _packaged() -> tuple[Table, ...]:
     folder = resources.files("khien.events") / "mappings"
-    files = sorted(
-        (file for file in folder.iterdir() if file.name.endswith(".yml")), key=lambda file: file.name
-    )
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".yml")), key=lambda file: file.name)
     return tuple(parse_table(file.read_bytes(), file.name) for file in files)
 
 
@@ -297,9 +291,7 @@ def parse_table(data: bytes, path: str) -> Table:
         for name, _ in entry.when:
             if name not in key:
                 raise MappingError(f"'{name}' is tested but not in 'key'", f"{path}, {entry.name or 'kinds'}")
-    claims = tuple(
-        _conditions(each, f"{path}, claims[{at}]") for at, each in enumerate(body.get("claims") or ())
-    )
+    claims = tuple(_conditions(each, f"{path}, claims[{at}]") for at, each in enumerate(body.get("claims") or ()))
     whole = _entry({k: body[k] for k in ("fields", "time", "host", "user") if k in body}, product, path)
     return Table(
         body["family"],

@@ -35,9 +35,5 @@ def techniques(tags: Iterable[str]) -> list[str]:
 
 def tactics(tags: Iterable[str]) -> list[str]:
     """The tactics in tags by their name in the matrix, each once."""
-    names = (
-        tag.lower().removeprefix("attack.").replace("_", "-")
-        for tag in tags
-        if tag.lower().startswith("attack.")
-    )
+    names = (tag.lower().removeprefix("attack.").replace("_", "-") for tag in tags if tag.lower().startswith("attack."))
     return list(dict.fromkeys(name for name in names if name in TACTICS))

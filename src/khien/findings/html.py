@@ -24,7 +24,7 @@ from khien import __version__
 from khien.findings.attack import TACTICS, tactics, techniques
 from khien.findings.finding import LEVELS, Finding
 from khien.findings.summary import HuntSummary, Tallies
-from khien.rules.model import RuleSet
+from khien.rules.model import Correlation, Rule, RuleSet
 
 MOST_DETAILED = 50_000
 """Findings shown one by one; more are counted by rule only, and the page says so."""
@@ -40,8 +40,9 @@ class HtmlWriter:
     def __init__(self, stream: BinaryIO, zone: ZoneInfo, rules: RuleSet) -> None:
         self._stream = stream
         self._zone = zone
-        self._rules = {rule.id: rule for rule in (*rules.rules, *rules.correlations)}
-        self._spool = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=32 << 20))  # noqa: SIM115
+        self._rules: dict[str, Rule | Correlation] = {rule.id: rule for rule in rules.rules}
+        self._rules |= {rule.id: rule for rule in rules.correlations}
+        self._spool = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=32 << 20))
         self._size = 0
         self._places: list[Place] = []
         self._worst: tuple[int, str] | None = None

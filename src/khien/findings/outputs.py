@@ -30,7 +30,11 @@ class NdjsonWriter:
     """The lines as they are."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self.write_line = stream.write
+        self._write = stream.write
+
+    def write_line(self, line: bytes) -> None:
+        """Write a finding given as NDJSON."""
+        self._write(line)
 
     def close(self, summary: HuntSummary) -> None:
         """Nothing is left to write."""

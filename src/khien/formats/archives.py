@@ -238,9 +238,7 @@ class Limited(io.RawIOBase):
                 data = self._stream.read(min(left, 1 << 18))
             except _BROKEN as error:
                 if not parts:
-                    raise InputError(
-                        _reason(error), self._label, "The rest of it cannot be unpacked"
-                    ) from error
+                    raise InputError(_reason(error), self._label, "The rest of it cannot be unpacked") from error
                 self._broken = error
                 break
             if not data:

@@ -179,9 +179,7 @@ def joined(group: list[tuple[int, Event, str]]) -> Iterator[tuple[int, Event, st
                 {**about, "derived": "file_event", "TargetFilename": _absolute(record, shared)},
                 line,
             )
-        elif (
-            record["type"] == "SOCKADDR" and "DestinationIp" in record and shared.get("syscall") == "connect"
-        ):
+        elif record["type"] == "SOCKADDR" and "DestinationIp" in record and shared.get("syscall") == "connect":
             reached = {name: record[name] for name in ("DestinationIp", "DestinationPort")}
             yield number, {**about, "derived": "network_connection", "Initiated": "true", **reached}, line
 

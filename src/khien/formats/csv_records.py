@@ -59,9 +59,7 @@ def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
     if records:
         yield RecordBlock(family, numbers, records)
     if bad:
-        report(
-            Problem(path, f"row {first}", f"does not have the {len(names)} columns of the header", count=bad)
-        )
+        report(Problem(path, f"row {first}", f"does not have the {len(names)} columns of the header", count=bad))
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -28,9 +28,7 @@ def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
         parser = evtx.PyEvtxParser(stream, number_of_threads=1)
         records = parser.records_json()
     except (RuntimeError, OSError, ValueError) as error:
-        report(
-            Problem(path, "", f"not a readable EVTX file: {_reason(error)}", "Copy it again from its source")
-        )
+        report(Problem(path, "", f"not a readable EVTX file: {_reason(error)}", "Copy it again from its source"))
         return
     numbers: list[int] = []
     flat: list[Event] = []

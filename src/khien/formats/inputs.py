@@ -65,7 +65,7 @@ def _piped(report: Report) -> Iterator[Input]:
     if kind_of(stream.head) is None:
         yield Input("-", None, lambda: nullcontext(cast(BinaryIO, stream)))
         return
-    spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as its members are read
+    spool = tempfile.TemporaryFile()
     while data := stream.read(1 << 20):
         spool.write(data)
 

@@ -169,9 +169,7 @@ class _Objects:
         """Report what could not be read, once."""
         if self.failed:
             number, reason = self.first
-            self.report(
-                Problem(self.path, f"object {number}", f"not valid JSON: {reason}", count=self.failed)
-            )
+            self.report(Problem(self.path, f"object {number}", f"not valid JSON: {reason}", count=self.failed))
 
     def read(self) -> Iterator[tuple[int, bytes]]:
         """(number, bytes) of each object."""

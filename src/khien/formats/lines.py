@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from khien.errors import Problem
@@ -55,7 +55,7 @@ def _texts(block: bytes) -> list[str]:
     return text.split("\n")
 
 
-def share(head: bytes, test: object) -> float:
+def share(head: bytes, test: Callable[[str], object]) -> float:
     """The share of the first lines (at most 20, the last one left out when cut) that pass a test."""
     lines = head.decode("utf-8", "replace").split("\n")
     if len(lines) > 1:
@@ -63,4 +63,4 @@ def share(head: bytes, test: object) -> float:
     lines = [line.rstrip("\r") for line in lines[:40] if line.strip() and not line.startswith("#")][:20]
     if not lines:
         return 0.0
-    return sum(1 for line in lines if test(line)) / len(lines)  # type: ignore[operator]
+    return sum(1 for line in lines if test(line)) / len(lines)

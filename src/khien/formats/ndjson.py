@@ -146,11 +146,7 @@ class LineReader:
             yield list(self._block(b"".join(rest), path, report))
 
     def _too_long(self, path: str, report: Report) -> None:
-        report(
-            Problem(
-                path, f"line {self.lines + 1}", f"the line is longer than {MAX_LINE >> 20} MB and was skipped"
-            )
-        )
+        report(Problem(path, f"line {self.lines + 1}", f"the line is longer than {MAX_LINE >> 20} MB and was skipped"))
 
     def _block(self, data: bytes, path: str, report: Report) -> Iterator[EventBatch]:
         lines = data.split(b"\n")
@@ -248,9 +244,7 @@ class LineReader:
                 return flat_record(record)
             return {}
 
-        return EventBatch(
-            shape.kind, path, shape.fields, shape.complete_rows(), [first + at for at in indexes], event
-        )
+        return EventBatch(shape.kind, path, shape.fields, shape.complete_rows(), [first + at for at in indexes], event)
 
     def _general(self, lines: list[tuple[int, bytes]], path: str, report: Report) -> Iterator[EventBatch]:
         for block in read_lines(lines, path, report):

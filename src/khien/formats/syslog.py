@@ -44,7 +44,32 @@ _PAIR = re.compile(r"\b([A-Za-z_][A-Za-z0-9_]{0,31})=(\"[^\"]*\"|\S*)")
 _EVENT_ID = re.compile(r"<EventID[^>]{0,80}>(\d{1,6})</EventID>")
 _COMPUTER = re.compile(r"<Computer>([^<]{0,255})</Computer>")
 _TIME = re.compile(r"<TimeCreated SystemTime=[\"']([^\"']{1,40})[\"']")
-_FACILITIES = ["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"]
+_FACILITIES = [
+    "kern",
+    "user",
+    "mail",
+    "daemon",
+    "auth",
+    "syslog",
+    "lpr",
+    "news",
+    "uucp",
+    "cron",
+    "authpriv",
+    "ftp",
+    "ntp",
+    "audit",
+    "alert",
+    "clock",
+    "local0",
+    "local1",
+    "local2",
+    "local3",
+    "local4",
+    "local5",
+    "local6",
+    "local7",
+]
 _SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 
 
@@ -171,11 +196,7 @@ def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
                 continue
             parsed = parse(line)
             if parsed is None:
-                if (
-                    last is not None
-                    and isinstance(last.get("message"), str)
-                    and len(last["message"]) < 65_536
-                ):
+                if last is not None and isinstance(last.get("message"), str) and len(last["message"]) < 65_536:
                     last["message"] += "\n" + line
                     continue
                 parsed = "syslog", {"message": line, "program": ""}

@@ -39,9 +39,7 @@ def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
     for start, lines in read_lines(stream, path, report):
         kept = [(number, line) for number, line in enumerate(lines, start) if line.strip()]
         if kept:
-            yield RecordBlock(
-                "text", [n for n, _ in kept], [parse(line) for _, line in kept], [t for _, t in kept]
-            )
+            yield RecordBlock("text", [n for n, _ in kept], [parse(line) for _, line in kept], [t for _, t in kept])
 
 
 def _sniff(head: bytes) -> float:

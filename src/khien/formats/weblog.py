@@ -38,9 +38,7 @@ def parse(line: str) -> Event | None:
             record["cs-version"] = parts[3]
     for name, key in (("cs-username", "user"), ("sc-status", "status"), ("sc-bytes", "bytes")):
         if found[key] and found[key] != "-":
-            record[name] = (
-                int(found[key]) if key != "user" and len(found[key]) < 16 else found[key].strip('"')
-            )
+            record[name] = int(found[key]) if key != "user" and len(found[key]) < 16 else found[key].strip('"')
     for name, key in (("cs-referer", "referer"), ("cs-user-agent", "agent")):
         if found[key] is not None:
             record[name] = found[key]

@@ -40,9 +40,7 @@ def windows_record(record: Event) -> Event | None:
         return winlogbeat_record(record, winlog)
     if "winlog.channel" in record or "winlog.event_id" in record:
         return winlogbeat_record(record, _undotted(record, "winlog."))
-    if "EventID" in record and (
-        "Channel" in record or any(name in record for name in FLAT_NAMES["Provider_Name"])
-    ):
+    if "EventID" in record and ("Channel" in record or any(name in record for name in FLAT_NAMES["Provider_Name"])):
         return flat_record(record)
     if "EventCode" in record and ("Channel" in record or "LogName" in record):  # Splunk
         named = {"EventID": record["EventCode"], "Channel": record.get("Channel", record.get("LogName"))}
@@ -128,11 +126,7 @@ def _attributes(value: dict[str, Any]) -> dict[str, Any]:
 def _take_data(out: Event, data: dict[str, Any]) -> None:
     """EventData: named values, or a Data list of names and texts."""
     for name, value in data.items():
-        if (
-            name in ("#attributes", "@attributes")
-            or (name[:1] == "@" and name != "@timestamp")
-            or name == "xmlns"
-        ):
+        if name in ("#attributes", "@attributes") or (name[:1] == "@" and name != "@timestamp") or name == "xmlns":
             continue
         if name == "Data":
             _take_list(out, value if isinstance(value, list) else [value])

@@ -94,9 +94,7 @@ def pattern_text(test: Test) -> str:
         case Cidr():
             return test.network
         case Compare():
-            return " ".join(
-                f"{test.part + ' ' if test.part else ''}{op} {bound}" for op, bound in test.bounds
-            )
+            return " ".join(f"{test.part + ' ' if test.part else ''}{op} {bound}" for op, bound in test.bounds)
         case Null():
             return "null"
         case Exists():
@@ -115,9 +113,7 @@ class Assembler:
         self.wanted = wanted
         self._rule_heads: dict[str, bytes] = {}
 
-    def assemble(
-        self, batch: EventBatch, matches: list[Match]
-    ) -> tuple[list[tuple[Encoded, str]], list[Hit]]:
+    def assemble(self, batch: EventBatch, matches: list[Match]) -> tuple[list[tuple[Encoded, str]], list[Hit]]:
         """(encoded finding, rule id) pairs to report, and hits for correlations."""
         findings: list[tuple[Encoded, str]] = []
         hits: list[Hit] = []
@@ -139,9 +135,7 @@ class Assembler:
             record = batch.numbers[last]
             fields = self.wanted.get(rule.id)
             if fields is not None and moment is not None:
-                values = {
-                    name: value for name in fields if (value := read_field(event, kind, name)) is not MISSING
-                }
+                values = {name: value for name in fields if (value := read_field(event, kind, name)) is not MISSING}
                 hits.append(Hit(moment, rule.id, values, batch.path, record))
             if rule.id in self.suppressed:
                 continue

@@ -68,10 +68,8 @@ class _Everything:
         return None
 
 
-def explain_inputs(
-    rule: Rule, inputs: Iterable[Input], limit: int, report: Report
-) -> tuple[list[Explanation], int]:
-    """Explanations of at most `limit` events of the rule's log source, matches first, and how many events there were."""
+def explain_inputs(rule: Rule, inputs: Iterable[Input], limit: int, report: Report) -> tuple[list[Explanation], int]:
+    """Explanations of at most `limit` events of the rule's log source, matches first; and the number of events."""
     worker = Worker(HuntPlan(RuleSet((rule,)), HuntOptions(level="informational")))
     worker.projection = _Everything(rule)  # type: ignore[assignment]
     found: list[Explanation] = []
@@ -99,9 +97,7 @@ def explain_inputs(
     return [*found, *others][:limit], events
 
 
-def explain_event(
-    rule: Rule, kind: EventKind, event: Event, text: str, path: str = "", record: int = 0
-) -> Explanation:
+def explain_event(rule: Rule, kind: EventKind, event: Event, text: str, path: str = "", record: int = 0) -> Explanation:
     """Try the rule on one event."""
     conditions = tuple(_branch(node, kind, event, text) for node in rule.conditions)
     return Explanation(path, record, any(branch.holds for branch in conditions), conditions)

@@ -128,9 +128,7 @@ class Hunt:
                 self._drain(waiting, before, jobs + 1)
             self._drain(waiting, before, 0)
 
-    def _drain(
-        self, waiting: deque[tuple[Part, Future[list[Progress]]]], before: dict[str, int], most: int
-    ) -> None:
+    def _drain(self, waiting: deque[tuple[Part, Future[list[Progress]]]], before: dict[str, int], most: int) -> None:
         """Take results in order until at most `most` are still out."""
         while len(waiting) > most:
             part, future = waiting.popleft()

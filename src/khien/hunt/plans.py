@@ -34,10 +34,9 @@ class HuntPlan:
         correlations = tuple(
             c for c in rules.correlations if c.id not in excluded and not excluded.intersection(c.rules)
         )
+        levels = {rule.id: rule.level for rule in rules.rules} | {c.id: c.level for c in correlations}
         self.reported = frozenset(
-            rule.id
-            for rule in (*rules.rules, *correlations)
-            if LEVELS.index(rule.level) >= least and rule.id not in excluded
+            rule_id for rule_id, level in levels.items() if LEVELS.index(level) >= least and rule_id not in excluded
         )
         needed = _needed(correlations, self.reported)
         self.correlations = tuple(c for c in correlations if c.id in needed)

@@ -67,7 +67,7 @@ def run_rule_tests(folders: Sequence[Path], rules: RuleSet) -> list[Result]:
 
 def _run_file(file: Path, rules: RuleSet) -> Iterator[Result]:
     try:
-        body = yaml.load(file.read_bytes(), Loader=_Loader)
+        body = yaml.load(file.read_bytes(), Loader=_Loader)  # noqa: S506 - a safe loader
         rule_id, tests = str(body["rule"]), list(body["tests"])
     except (yaml.YAMLError, KeyError, TypeError, OSError) as error:
         yield Result(str(file), "", f"not a test file: {error}")
@@ -94,11 +94,7 @@ def _with_parts(rule_id: str, rules: RuleSet) -> RuleSet:
 
 
 def _run(rule_id: str, rules: RuleSet, test: Any) -> str:
-    if (
-        not isinstance(test, dict)
-        or not ({"match", "count"} & set(test))
-        or not ({"events", "text"} & set(test))
-    ):
+    if not isinstance(test, dict) or not ({"match", "count"} & set(test)) or not ({"events", "text"} & set(test)):
         return "a test has match (or count) and events (or text)"
     if "text" in test:
         data = str(test["text"]).encode()
@@ -106,9 +102,7 @@ def _run(rule_id: str, rules: RuleSet, test: Any) -> str:
         data = b"".join(orjson.dumps(event, default=str) + b"\n" for event in test["events"])
     name = test.get("format")
     if name is not None and name not in formats():
-        raise UsageError(
-            f"there is no input format '{name}'", remedy=f"Known: {', '.join(sorted(formats()))}"
-        )
+        raise UsageError(f"there is no input format '{name}'", remedy=f"Known: {', '.join(sorted(formats()))}")
     count = _Count()
     plan = HuntPlan(rules, HuntOptions(level="informational", input_format=name))
     tally = Hunt(plan, count).run([Input("test", len(data), _Bytes(data))])

@@ -171,9 +171,7 @@ def is_lines(head: bytes) -> bool:
     if not first.startswith(b"{"):
         return False
     return (
-        first.rstrip().endswith(b"}")
-        if newline
-        else (not rest and len(head) >= 4096) or first.rstrip().endswith(b"}")
+        first.rstrip().endswith(b"}") if newline else (not rest and len(head) >= 4096) or first.rstrip().endswith(b"}")
     )
 
 
@@ -279,9 +277,7 @@ def _trouble(path: str, error: BaseException) -> Problem:
     if isinstance(error, KhienError):
         return Problem(error.where or path, "", error.what, error.remedy)
     if isinstance(error, OSError) and error.strerror:
-        return Problem(
-            path, "", f"cannot be read: {error.strerror}", "Check that it is still there and whole"
-        )
+        return Problem(path, "", f"cannot be read: {error.strerror}", "Check that it is still there and whole")
     text = " ".join(str(error).split()) or type(error).__name__
     return Problem(path, "", f"cannot be read on: {text[:200]}")
 

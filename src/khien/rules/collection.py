@@ -131,9 +131,7 @@ class _Loading:
         remedy = "Give its values in a YAML file with --placeholders"
         if all(fold(node, lambda test: None) == FALSE for node in rule.conditions):
             raise RuleError(told, remedy=remedy)
-        self.warnings.append(
-            Unusable(rule.path, rule.id, rule.title, f"{told}: it matches nothing. {remedy}")
-        )
+        self.warnings.append(Unusable(rule.path, rule.id, rule.title, f"{told}: it matches nothing. {remedy}"))
 
     def _name(self, rule_id: str, name: str) -> None:
         self.names.setdefault(rule_id, set()).add(rule_id)
@@ -146,16 +144,12 @@ class _Loading:
             return next(iter(found))
         if found:
             raise RuleError(f"more than one rule is called '{reference}'", remedy="Refer to it by id")
-        raise RuleError(
-            f"there is no usable rule '{reference}'", remedy="Load it too, or see why it cannot be used"
-        )
+        raise RuleError(f"there is no usable rule '{reference}'", remedy="Load it too, or see why it cannot be used")
 
     def finish(self) -> RuleSet:
         rules, warnings = apply_filters(self.rules, self.filters, self.resolve)
         correlations = self._correlations()
-        return RuleSet(
-            tuple(rules.values()), tuple(correlations), tuple(self.unusable), (*self.warnings, *warnings)
-        )
+        return RuleSet(tuple(rules.values()), tuple(correlations), tuple(self.unusable), (*self.warnings, *warnings))
 
     def _correlations(self) -> list[Correlation]:
         pending: dict[str, tuple[Document, dict[str, Any]]] = {}
@@ -165,9 +159,7 @@ class _Loading:
                 if meta["id"] in self.rules or meta["id"] in pending:
                     if meta["id"] in pending and pending[meta["id"]][0].body == document.body:
                         continue
-                    raise RuleError(
-                        "its id is already used by another rule", remedy="Give it an id of its own"
-                    )
+                    raise RuleError("its id is already used by another rule", remedy="Give it an id of its own")
             except RuleError as error:
                 self.refuse(document, error)
                 continue
@@ -176,15 +168,11 @@ class _Loading:
         made: dict[str, Correlation] = {}
         for rule_id, (document, meta) in pending.items():
             try:
-                made[rule_id] = Correlation(
-                    **meta, **correlation_body(document.body["correlation"], self.resolve)
-                )
+                made[rule_id] = Correlation(**meta, **correlation_body(document.body["correlation"], self.resolve))
             except RuleError as error:
                 self.refuse(document, error)
         # A correlation of one that cannot be used cannot be used either.
-        while broken := [
-            c for c in made.values() if any(r not in made and r not in self.rules for r in c.rules)
-        ]:
+        while broken := [c for c in made.values() if any(r not in made and r not in self.rules for r in c.rules)]:
             for correlation in broken:
                 del made[correlation.id]
                 self.refuse(pending[correlation.id][0], "refers to a correlation that cannot be used")
@@ -208,8 +196,7 @@ def _texts(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     return tuple(
-        str(item)
-        for item in (value if isinstance(value, Sequence) and not isinstance(value, str) else [value])
+        str(item) for item in (value if isinstance(value, Sequence) and not isinstance(value, str) else [value])
     )
 
 
@@ -221,9 +208,7 @@ def _metadata(document: Document) -> dict[str, Any]:
     level = str(body.get("level") or "medium").lower()
     if level not in LEVELS:
         raise RuleError(f"unknown level '{level}'", remedy=f"Known: {', '.join(LEVELS)}")
-    rule_id = str(body.get("id") or "") or str(
-        uuid.uuid5(_ID_NAMESPACE, f"{title}\n{body.get('name') or ''}")
-    )
+    rule_id = str(body.get("id") or "") or str(uuid.uuid5(_ID_NAMESPACE, f"{title}\n{body.get('name') or ''}"))
     return {
         "id": rule_id,
         "title": title.strip(),

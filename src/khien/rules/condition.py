@@ -90,7 +90,7 @@ class _Parser:
 
     def _atom(self) -> Node:
         token, place = self._take()
-        if token == "(":
+        if token == "(":  # noqa: S105 - not a secret
             self.depth += 1
             if self.depth > _MOST_DEPTH:
                 raise self._error("is nested too deeply", place)
@@ -105,7 +105,7 @@ class _Parser:
             self._take()
             pattern, at = self._take()
             return self._of(quantifier, pattern, at)
-        if token == ")" or quantifier in ("and", "or"):
+        if token == ")" or quantifier in ("and", "or"):  # noqa: S105 - not a secret
             raise self._error(f"'{token}' is not expected", place)
         if token not in self.items:
             raise self._error(f"there is no detection item '{token}'", place)
@@ -117,8 +117,7 @@ class _Parser:
         names = [
             name
             for name in self.items
-            if fnmatchcase(name, pattern.replace("[", "[[]"))
-            and (pattern.startswith("_") or not name.startswith("_"))
+            if fnmatchcase(name, pattern.replace("[", "[[]")) and (pattern.startswith("_") or not name.startswith("_"))
         ]
         if not names:
             raise self._error(f"no detection item is called '{pattern}'", place)

@@ -60,9 +60,7 @@ def correlation_body(body: Any, resolve: Resolve) -> dict[str, Any]:
     names = _strings(body.get("rules"), "rules")
     condition = body.get("condition")
     if not names and isinstance(condition, str):
-        names = list(
-            dict.fromkeys(w for w in re.findall(r"[^\s()]+", condition) if w not in ("and", "or", "not"))
-        )
+        names = list(dict.fromkeys(w for w in re.findall(r"[^\s()]+", condition) if w not in ("and", "or", "not")))
     if not names:
         raise RuleError("a correlation names its 'rules'")
     ids = {name: resolve(name) for name in names}

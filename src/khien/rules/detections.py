@@ -18,11 +18,9 @@ def detection_conditions(detection: Any, placeholders: Placeholders) -> tuple[No
     if not isinstance(detection, dict):
         raise RuleError("'detection' is not a map")
     if "timeframe" in detection:
-        raise RuleError(
-            "'timeframe' was removed from Sigma", remedy="Write a correlation rule with a timespan"
-        )
+        raise RuleError("'timeframe' was removed from Sigma", remedy="Write a correlation rule with a timespan")
     condition = detection.get("condition")
-    listed = condition if isinstance(condition, list) else [condition]
+    listed: list[Any] = condition if isinstance(condition, list) else [condition]
     if not listed or not all(isinstance(text, str) and text.strip() for text in listed):
         raise RuleError("'detection' has no condition")
     items = named_items(detection, placeholders)

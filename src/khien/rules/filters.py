@@ -34,9 +34,7 @@ def parse_filter(body: dict[str, Any], path: str, placeholders: Placeholders) ->
     if not isinstance(detection, dict):
         raise RuleError("'filter' is not a map")
     if "rules" not in detection:
-        raise RuleError(
-            "the filter does not say for which 'rules'", remedy="List rule ids or names, or write: any"
-        )
+        raise RuleError("the filter does not say for which 'rules'", remedy="List rule ids or names, or write: any")
     named = detection["rules"]
     if named == "any" or named == []:
         rules = None
@@ -47,9 +45,7 @@ def parse_filter(body: dict[str, Any], path: str, placeholders: Placeholders) ->
     source = body.get("logsource")
     parts = {k: str((source or {}).get(k) or "").lower() for k in ("product", "category", "service")}
     title = str(body.get("title") or "")
-    return Filter(
-        str(body.get("id") or title), title, path, LogSource(**parts), rules, join(Or, list(conditions))
-    )
+    return Filter(str(body.get("id") or title), title, path, LogSource(**parts), rules, join(Or, list(conditions)))
 
 
 def apply_filters(

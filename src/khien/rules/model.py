@@ -138,20 +138,7 @@ class Named(msgspec.Struct, frozen=True, tag=True):
 
 
 Node = (
-    And
-    | Or
-    | Not
-    | Named
-    | Const
-    | Text
-    | Keyword
-    | KeywordRegex
-    | Regex
-    | Cidr
-    | Compare
-    | Null
-    | Exists
-    | FieldRef
+    And | Or | Not | Named | Const | Text | Keyword | KeywordRegex | Regex | Cidr | Compare | Null | Exists | FieldRef
 )
 
 

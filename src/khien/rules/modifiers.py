@@ -193,9 +193,7 @@ def _wide(text: str, encoding: str) -> str:
 def _octets(parts: Parts, key: Key) -> bytes:
     text = patterns.plain_text(parts)
     if text is None:
-        raise RuleError(
-            f"'{key}' cannot encode a value with wildcards", remedy="Escape them or leave them out"
-        )
+        raise RuleError(f"'{key}' cannot encode a value with wildcards", remedy="Escape them or leave them out")
     wide = any(modifier in _WIDE for modifier in key.modifiers)
     return text.encode("latin-1") if wide else text.encode()
 

@@ -134,9 +134,7 @@ def expand_placeholders(text: str, given: Placeholders) -> list[Parts]:
     given.missing.update(name for name in names if name not in given.values)
     pieces = _PLACEHOLDER.split(text)
     choices = [
-        [parse_text(piece)]
-        if at % 2 == 0
-        else [parse_text(str(value)) for value in given.values.get(piece, ())]
+        [parse_text(piece)] if at % 2 == 0 else [parse_text(str(value)) for value in given.values.get(piece, ())]
         for at, piece in enumerate(pieces)
     ]
     return [normal(part for parts in chosen for part in parts) for chosen in product(*choices)]
