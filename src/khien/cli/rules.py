@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ from khien.errors import UsageError
 from khien.hunt.rule_tests import run_rule_tests
 from khien.rules.collection import LEVELS, load_placeholders, load_rules
 from khien.rules.model import RuleSet, Unusable
+from khien.rules.sync import SIGMA_RELEASE, sync
 
 app = typer.Typer(help="Check, list, test and fetch Sigma rules.", no_args_is_help=True)
 
@@ -95,3 +97,16 @@ def test(folders: Folders = None, placeholders: Given = None) -> None:
     out.print(f"{len(results) - len(failed)} passed, {len(failed)} failed", markup=False)
     if failed or not results:
         raise typer.Exit(1)
+
+
+@app.command("sync")
+def sync_rules(
+    url: Annotated[str, typer.Option(help="Address of the release archive (zip).")] = SIGMA_RELEASE,
+    sha256: Annotated[str | None, typer.Option(help="What the archive's SHA-256 must be.")] = None,
+    ca_file: Annotated[Path | None, typer.Option(help="Certificates to trust instead of the system's.")] = None,
+) -> None:
+    """Fetch the current SigmaHQ rules; the last good ones stay if anything is wrong."""
+    context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    result = sync(url, rule_folders.data_folder() / "sigma", sha256, context)
+    word = "fetched" if result.changed else "already current:"
+    typer.echo(f"{word} {result.rules} rule files in {result.folder}")
