@@ -69,7 +69,7 @@ def wildcard_regex(text: str) -> str:
             out += re.escape(text[at + 1])
             at += 2
             continue
-        out += {"*": "(?:.|\n)*", "?": "(?:.|\n)"}.get(char) or re.escape(char)
+        out += {"*": ".*", "?": "."}.get(char) or re.escape(char)
         at += 1
     return out
 
@@ -86,7 +86,7 @@ def escaped(text: str) -> str:
 def whole_text(pattern: str, cased: bool) -> Callable[[str], bool]:
     lowered = pattern if cased else pattern.lower()
     compiled = re.compile(lowered, re.DOTALL)
-    return lambda text: compiled.fullmatch(text if cased else text.lower()) is not None
+    return functools.lru_cache(maxsize=64)(lambda text: compiled.fullmatch(text if cased else text.lower()) is not None)
 
 
 def windash(text: str) -> list[str]:
@@ -302,7 +302,7 @@ class ReferenceRule:
                     if modifier == "base64"
                     else [text for data in raw for text in base64_offsets(data)]
                 )
-        anywhere = "(?:.|\n)*"
+        anywhere = ".*"
         before = anywhere if "contains" in modifiers or "endswith" in modifiers else ""
         after = anywhere if "contains" in modifiers or "startswith" in modifiers else ""
         cased = "cased" in modifiers

@@ -26,6 +26,8 @@ def explain(
 ) -> None:
     """Show a rule's condition as a tree for each event: what held, what did not, and the values."""
     console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 10_000
     chosen = _rule(rule, placeholders)
     problems: list[object] = []
     inputs = list(find_inputs([event_file], problems.append))

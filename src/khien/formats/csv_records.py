@@ -23,7 +23,7 @@ def _delimiter(header: str) -> str:
 
 def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
     """The rows of a CSV file as records; empty cells are left out. Numbers are those of the rows, from 1."""
-    source = (f"{line}\n" for _, lines in read_lines(stream, path, report) for line in lines)
+    source = (line.replace("\r", " ") + "\n" for _, lines in read_lines(stream, path, report) for line in lines)
     header_line = next(source, "")
     csv.field_size_limit(MAX_LINE)
     names = next(csv.reader([header_line.lstrip("\ufeff")], delimiter=_delimiter(header_line)), [])

@@ -32,6 +32,7 @@ def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
         return
     numbers: list[int] = []
     flat: list[Event] = []
+    read_any = False
     failures = 0
     last = ""
     while True:
@@ -55,9 +56,12 @@ def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
         numbers.append(record["event_record_id"])
         if len(flat) >= BLOCK_RECORDS:
             yield RecordBlock("windows", numbers, flat)
-            numbers, flat = [], []
+            numbers, flat, read_any = [], [], True
+    read_any = bool(flat) or read_any
     if flat:
         yield RecordBlock("windows", numbers, flat)
+    if not read_any and not failures:
+        report(Problem(path, "", "holds no readable record", "It is empty or was cut off; copy it again if you can"))
     if failures:
         what = f"{failures} damaged records or chunks were left out (the last: {last})"
         report(Problem(path, "", what, "The file was cut off or changed; copy it again if you can"))
