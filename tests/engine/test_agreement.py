@@ -253,7 +253,7 @@ def test_engine_and_reference_agree_on_all_regression_events_as_evtx_and_as_json
                 checked += 1
             found_as[path.suffix] = sorted(sorted(each) for each in found.values())
         assert len({str(each) for each in found_as.values()}) == 1, f"{evtx}: EVTX and JSON differ"
-    assert checked > 300
+    assert checked > 200
 
 
 def sample(otrf: Path, most: int) -> list[bytes]:

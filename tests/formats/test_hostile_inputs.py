@@ -64,8 +64,8 @@ def test_a_zip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     problems: list[Problem] = []
     path = str(tmp_path / "bomb.zip")
     (member,) = archives.members(path, None, lambda: Path(path).open("rb"), problems.append)
-    with member.open() as stream, pytest.raises(archives.InputError, match="bomb|packed size"):
-        while stream.read(1 << 20):
+    with member.open() as stream, pytest.raises(archives.InputError, match="packed size"):
+        for _ in iter(lambda: stream.read(1 << 20), b""):
             pass
 
 

@@ -72,12 +72,12 @@ def sync(
         with tempfile.TemporaryFile(dir=data_folder) as spool:
             fetched = _fetch(url, cast(BinaryIO, spool), marker, context or ssl.create_default_context(), timeout)
             if fetched is None:
-                return SyncResult(data_folder / "current", False, int(marker["rules"]), str(marker["sha256"]))
+                return SyncResult(data_folder / "current", False, int(str(marker["rules"])), str(marker["sha256"]))
             found, etag = fetched
             if sha256 is not None and found != sha256.lower():
                 raise SyncError(f"the archive's SHA-256 is {found}, not {sha256.lower()}", url, "Do not use it")
             if found == marker.get("sha256") and (data_folder / "current").is_dir():
-                return SyncResult(data_folder / "current", False, int(marker["rules"]), found)
+                return SyncResult(data_folder / "current", False, int(str(marker["rules"])), found)
             folder = data_folder / f"release-{found[:16]}"
             rules = _unpack(cast(BinaryIO, spool), folder, url, least_rules)
         _switch(data_folder, folder, {"url": url, "sha256": found, "etag": etag, "rules": rules})
