@@ -9,12 +9,12 @@ from khien.rules.model import And, Const, Named, Node, Not, Or, Rule, Test, Text
 Clause = tuple[float, frozenset[int]]
 
 
-def clauses(node: Node, weigh: Callable[[Test], Clause], most: int) -> list[Clause]:
+def clauses(node: Node, weigh: Callable[[Test], Clause | None], most: int) -> list[Clause]:
     """Up to `most` necessary clauses of a folded condition, the rarest first.
 
     A clause is (weight, numbers of tests): where the condition holds, at least one of the tests
-    does. `weigh` gives the clause of a single test. An empty list: the condition may hold though
-    no test does.
+    does. `weigh` gives the clause of a single test, None for a test that makes no good one. An
+    empty list: the condition may hold though no such test does.
     """
     if isinstance(node, Named):
         return clauses(node.item, weigh, most)
@@ -29,7 +29,8 @@ def clauses(node: Node, weigh: Callable[[Test], Clause], most: int) -> list[Clau
             (sum(weight for weight, _ in each), frozenset[int]().union(*(tests for _, tests in each)))
             for each in zip(*branches, strict=False)
         ]
-    return [weigh(node)]
+    weighed = weigh(node)
+    return [weighed] if weighed is not None else []
 
 
 def required_texts(rule: Rule, field: str) -> frozenset[str] | None:

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from itertools import repeat
 
 from khien.engine.clauses import required_texts
-from khien.engine.evidence import evidence
-from khien.engine.plan import Plan, Verdict, Vocabulary
-from khien.engine.values import refers
-from khien.events.batch import MISSING, EventBatch, EventKind, Value
+from khien.engine.evidence import Evidence
+from khien.engine.plan import Folded, Plan, Vocabulary, fold_rules
+from khien.engine.row import Row
+from khien.events.batch import MISSING, EventBatch, EventKind
 from khien.events.logsource import LogSource
 from khien.events.text import value_text
-from khien.rules.model import FieldRef, Keyword, KeywordRegex, Rule, RuleSet, Test
+from khien.rules.model import Keyword, KeywordRegex, Rule, RuleSet, Test
 
 _MOST_REMEMBERED = 50_000
+_MOST_VERDICTS = 5_000
 _MOST_PLANS = 4_096
 
 
@@ -28,6 +29,10 @@ class Match:
     tests: tuple[Test, ...]
 
 
+# The rules that an event matches, each with the tests that made it true.
+Verdict = tuple[tuple[Rule, tuple[Test, ...]], ...]
+
+
 class Detector:
     """The engine: compile once, then `detect` batch after batch.
 
@@ -37,7 +42,8 @@ class Detector:
 
     def __init__(self, rules: RuleSet) -> None:
         self.ruleset = rules
-        self._plans: dict[EventKind, Plan] = {}
+        self._judges: dict[EventKind, _Judge] = {}
+        self._by_rules: dict[tuple[Folded, ...], _Judge] = {}
         self._vocabulary = Vocabulary()
         self._event_ids: dict[int, frozenset[str] | None] = {}
         self._by_source: dict[LogSource, list[tuple[int, Rule]]] = {}
@@ -46,12 +52,20 @@ class Detector:
 
     def plan(self, kind: EventKind) -> Plan:
         """The compiled plan for events of a kind."""
-        plan = self._plans.get(kind)
-        if plan is None:
-            if len(self._plans) >= _MOST_PLANS:
-                self._plans.clear()
-            plan = self._plans[kind] = Plan(kind, self._rules_for(kind), self._vocabulary)
-        return plan
+        return self._judge(kind).plan
+
+    def _judge(self, kind: EventKind) -> _Judge:
+        judge = self._judges.get(kind)
+        if judge is None:
+            if len(self._judges) >= _MOST_PLANS:
+                self._judges.clear()
+                self._by_rules.clear()
+            folded = fold_rules(kind, self._rules_for(kind))
+            judge = self._by_rules.get(folded)
+            if judge is None:
+                judge = self._by_rules[folded] = _Judge(Plan(folded, self._vocabulary))
+            self._judges[kind] = judge
+        return judge
 
     def _rules_for(self, kind: EventKind) -> list[Rule]:
         found = [
@@ -81,7 +95,7 @@ class Detector:
 
     def wants_text(self, kind: EventKind) -> bool:
         """Whether rules with keywords can match events of the kind."""
-        return self.plan(kind).text is not None
+        return bool(self.plan(kind).keywords)
 
     def keywords(self, kind: EventKind) -> tuple[Keyword | KeywordRegex, ...]:
         """The keyword tests for events of the kind."""
@@ -93,57 +107,73 @@ class Detector:
         `batch.fields` must be what `fields(batch.kind)` gave. A batch without texts holds no event
         in which a keyword occurs: the reader has made sure.
         """
-        plan = self.plan(batch.kind)
-        if not plan.rules or not batch.rows:
+        judge = self._judge(batch.kind)
+        if not judge.plan.rules or not batch.rows:
             return []
-        memory = plan.memory
+        return judge.matches(batch)
+
+
+class _Judge:
+    """A plan at work: what it made of values, signatures and rows before."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._evidence = Evidence(plan)
+        # Candidates among the rules, and indexed tests passed, of an event's signature.
+        self._known: dict[tuple[int, ...], tuple[int, frozenset[int]]] = {}
+        self._verdicts: dict[tuple[object, ...], Verdict] = {}
+
+    def matches(self, batch: EventBatch) -> list[Match]:
+        plan = self.plan
+        known = self._known
         matches: list[Match] = []
-        for index, signature in enumerate(self._signatures(plan, batch)):
-            found = memory.get(signature)
+        for index, signature in enumerate(self._signatures(batch)):
+            found = known.get(signature)
             if found is None:
-                found = self._evaluate(plan, signature)
-            for rule, tests in found:
-                matches.append(Match(rule, index, tests))
+                if len(known) >= _MOST_REMEMBERED:
+                    known.clear()
+                found = known[signature] = plan.candidates(signature), plan.passed(signature)
+            candidates, passed = found
+            if candidates:
+                for rule, tests in self._verdict(batch, index, candidates, passed):
+                    matches.append(Match(rule, index, tests))
         return matches
 
-    def _signatures(self, plan: Plan, batch: EventBatch) -> Sequence[tuple[int, ...]]:
+    def _signatures(self, batch: EventBatch) -> Sequence[tuple[int, ...]]:
+        plan = self.plan
         columns: list[Sequence[int]] = []
         values = list(zip(*batch.rows, strict=True))
-        for column, name in zip(plan.columns, plan.fields, strict=True):
-            data = values[plan.positions[name]]
+        for column, at in zip(plan.columns, plan.indexed, strict=True):
             signatures = column.signatures
             try:
-                columns.append(list(map(signatures.__getitem__, data)))
+                columns.append(list(map(signatures.__getitem__, values[at])))
             except TypeError:  # a list or an object among the values
-                columns.append([signatures.of(value) for value in data])
+                columns.append([signatures.of(value) for value in values[at]])
         if plan.text is not None:
             signatures = plan.text.signatures
             if batch.texts is None:
                 columns.append([signatures.number(frozenset())] * len(batch.rows))
             else:
                 columns.append([signatures.of(text) for text in batch.texts])
-        for test in plan.references:
-            mine, other = values[plan.positions[test.field]], values[plan.positions[test.other]]
-            columns.append(_references(test, mine, other))
-        if not columns:  # every test was decided by constants
+        if not columns:  # every test was decided by constants, or is not indexed
             return list(repeat((), len(batch.rows)))
         return list(zip(*columns, strict=True))
 
-    def _evaluate(self, plan: Plan, signature: tuple[int, ...]) -> Verdict:
-        matched, passed = plan.evaluate(signature)
-        numbers = self._vocabulary.numbers
-        found = tuple((compiled.rule, evidence(compiled, passed, numbers)) for compiled in matched)
-        if len(plan.memory) >= _MOST_REMEMBERED:
-            plan.memory.clear()
-        plan.memory[signature] = found
-        return found
+    def _verdict(self, batch: EventBatch, index: int, candidates: int, passed: frozenset[int]) -> Verdict:
+        """What the rest of the tests says about an event; remembered for events of equal values."""
+        values = batch.rows[index]
+        text = batch.texts[index] if batch.texts is not None else None
+        key = (values, tuple(map(type, values)), text)  # True, 1 and 1.0 are equal, but not to rules
+        try:
+            known = self._verdicts.get(key)
+        except TypeError:  # a list or an object among the values
+            return self._decide(Row(values, text, passed), candidates)
+        if known is None:
+            if len(self._verdicts) >= _MOST_VERDICTS:
+                self._verdicts.clear()
+            known = self._verdicts[key] = self._decide(Row(values, text, passed), candidates)
+        return known
 
-
-def _references(test: FieldRef, mine: Sequence[Value], other: Sequence[Value]) -> list[int]:
-    """1 for each event for which a field reference holds, else 0."""
-    if test.how == "equals" and not test.cased:
-        try:  # texts on both sides, as nearly always
-            return [int(a.lower() == b.lower()) for a, b in zip(mine, other, strict=True)]
-        except AttributeError:
-            pass
-    return [int(refers(test, a, b)) for a, b in zip(mine, other, strict=True)]
+    def _decide(self, row: Row, candidates: int) -> Verdict:
+        of = self._evidence.of
+        return tuple((compiled.rule, of(compiled, row)) for compiled in self.plan.matching(row, candidates))

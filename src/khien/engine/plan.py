@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from khien.engine.clauses import Clause, clauses
 from khien.engine.matcher import Matcher, Signatures
+from khien.engine.row import Check, Row, all_contained, any_contained, check_of, contained
 from khien.engine.values import holds
-from khien.events.batch import MISSING, EventKind
+from khien.events.batch import MISSING, EventKind, Value
 from khien.rules.folding import FALSE, fold, tests_of
-from khien.rules.model import And, Const, FieldRef, Keyword, KeywordRegex, Named, Node, Not, Or, Rule, Test, Text
+from khien.rules.model import STAR, And, Const, FieldRef, Keyword, KeywordRegex, Named, Node, Not, Or, Rule, Test, Text
 
-Passed = frozenset[int] | set[int]
-Condition = Callable[[Passed], bool]
-# The rules that events of one signature match, each with the tests that made it true.
-Verdict = tuple[tuple[Rule, tuple[Test, ...]], ...]
 Masks = tuple[int, int, int]
+_CLAUSES = 3
+_LONG = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A rule for events of one kind: what is left of its conditions (any of them may hold)."""
+
+    rule: Rule
+    conditions: tuple[Node, ...]
+    constants: frozenset[Test]
+    """Tests that hold for every event of the kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A rule of a plan: `holds` takes the numbers of the tests that an event passed."""
+    """A rule of a plan; `holds` tells whether a row matches it."""
 
     rule: Rule
-    holds: Condition
+    holds: Check
     constants: frozenset[Test]
     """Tests that hold for every event of the kind."""
 
@@ -52,7 +61,7 @@ class Vocabulary:
 
 
 class Column:
-    """One field of a plan: its values' signatures, and what each says about the rules.
+    """One indexed field of a plan: its values' signatures, and what each says about the rules.
 
     The masks of a signature have a bit a rule: bit r of the n-th mask is set when the value passes
     one of the tests in the n-th necessary clause of rule r.
@@ -81,136 +90,204 @@ class Column:
 class Plan:
     """The rules for one kind of events.
 
-    `read`: the Sigma fields to read. An event's signature is the tuple of its columns' signatures;
-    which rules match depends on nothing else, so each signature is evaluated once.
+    Each rule has necessary clauses: sets of tests of which a match passes one each. The tests of
+    the rarest clauses are indexed: decided for every value, all together and once a value. An
+    event's signature is the tuple of its indexed columns' signatures; it leaves few candidates
+    among the rules, and only their other tests are decided, one by one.
+
+    `read`: the Sigma fields to read; `indexed`: the positions among them of the columns.
     """
 
-    def __init__(self, kind: EventKind, rules: Iterable[Rule], vocabulary: Vocabulary) -> None:
-        self.kind = kind
+    def __init__(self, rules: Sequence[Folded], vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
-        chosen = [(rule, *folded) for rule in rules if (folded := _fold_constants(rule, kind))[0]]
-        tests: dict[Test, None] = {}
         used: Counter[Test] = Counter()
-        for _, conditions, _ in chosen:
-            mine = dict.fromkeys(test for node in conditions for test in tests_of(node))
-            used.update(mine.keys())
-            tests.update(mine)
-        self._compile_rules(chosen, used)
-        self._compile_columns(tests)
-        self.memory: dict[tuple[int, ...], Verdict] = {}
+        for each in rules:
+            used.update(dict.fromkeys(test for node in each.conditions for test in tests_of(node)).keys())
+        self.keywords = tuple(test for test in used if isinstance(test, Keyword | KeywordRegex))
+        self.read = tuple(dict.fromkeys(name for test in used for name in _fields(test)))
+        self.positions = {name: at for at, name in enumerate(self.read)}
+        self.tests = frozenset(used)
+        self._checks: dict[Test, Check] = {}
+        nodes = [Or(each.conditions) if len(each.conditions) > 1 else each.conditions[0] for each in rules]
+        index = self._choose(nodes, used)
+        self._numbers = {test: vocabulary.number(test) for test in index}
+        self._compile_columns(index)
+        self.rules = [
+            Compiled(each.rule, self._condition(node), each.constants) for node, each in zip(nodes, rules, strict=True)
+        ]
 
-    def _compile_rules(self, chosen: list[tuple[Rule, tuple[Node, ...], frozenset[Test]]], used: Counter[Test]) -> None:
-        self.rules: list[Compiled] = []
+    def _choose(self, nodes: Sequence[Node], used: Counter[Test]) -> list[Test]:
+        """The tests to index, and the masks that say which clauses of which rules they belong to."""
+        tests = list(used)
+        places = {test: at for at, test in enumerate(tests)}
+
+        def weigh(test: Test) -> Clause | None:
+            if isinstance(test, FieldRef):
+                return None
+            return used[test] + _commonness(test), frozenset({places[test]})
+
+        found = [clauses(node, weigh, _CLAUSES) for node in nodes]
+        index = {test for each in found if each for test in each[0][1]}
+        number = self.vocabulary.number
         self.test_masks: dict[int, Masks] = {}
         free = [0, 0, 0]  # rules without an n-th clause
-        number = self.vocabulary.number
-
-        def weigh(test: Test) -> Clause:
-            return used[test] + 8 / (2 + _sharpness(test)), frozenset({number(test)})
-
-        for at, (rule, conditions, constants) in enumerate(chosen):
-            node: Node = Or(conditions) if len(conditions) > 1 else conditions[0]
-            self.rules.append(Compiled(rule, self._condition(node), constants))
-            found = clauses(node, weigh, 3)
-            for nth in range(3):
-                if nth >= len(found):
+        for at, each in enumerate(found):
+            worthwhile = each[:1] + [
+                clause for clause in each[1:] if all(test in index or _is_cheap(tests[test]) for test in clause[1])
+            ]
+            for nth in range(_CLAUSES):
+                if nth >= len(worthwhile):
                     free[nth] |= 1 << at
                     continue
-                for test in found[nth][1]:
-                    masks = list(self.test_masks.get(test, (0, 0, 0)))
+                for place in worthwhile[nth][1]:
+                    index.add(place)
+                    masks = list(self.test_masks.get(number(tests[place]), (0, 0, 0)))
                     masks[nth] |= 1 << at
-                    self.test_masks[test] = (masks[0], masks[1], masks[2])
+                    self.test_masks[number(tests[place])] = (masks[0], masks[1], masks[2])
         self.free: Masks = (free[0], free[1], free[2])
+        return [tests[place] for place in sorted(index)]
 
-    def _compile_columns(self, tests: Iterable[Test]) -> None:
+    def _compile_columns(self, index: Iterable[Test]) -> None:
         by_field: dict[str, list[Test]] = {}
         keywords: list[Keyword | KeywordRegex] = []
-        self.references: list[FieldRef] = []
-        for test in tests:
+        for test in index:
             if isinstance(test, Keyword | KeywordRegex):
                 keywords.append(test)
-            elif isinstance(test, FieldRef):
-                self.references.append(test)
             else:
                 by_field.setdefault(test.field, []).append(test)
-        self.columns = [Column(self.vocabulary.signatures(mine), self.test_masks) for mine in by_field.values()]
-        self.fields = tuple(by_field)
-        self.read = tuple(
-            dict.fromkeys((*self.fields, *(name for test in self.references for name in (test.field, test.other))))
-        )
-        self.positions = {name: at for at, name in enumerate(self.read)}
-        self.keywords = tuple(keywords)
-        self.text = Column(self.vocabulary.signatures(keywords), self.test_masks) if keywords else None
-
-    def verdict_columns(self) -> list[Column]:
-        """The columns of a signature, without those of field references that come after them."""
-        return [*self.columns, self.text] if self.text is not None else self.columns
+        vocabulary = self.vocabulary
+        self.columns = [Column(vocabulary.signatures(mine), self.test_masks) for mine in by_field.values()]
+        self.indexed = tuple(self.positions[name] for name in by_field)
+        self.text = Column(vocabulary.signatures(keywords), self.test_masks) if keywords else None
+        self.all_columns = [*self.columns, self.text] if self.text is not None else self.columns
 
     def candidates(self, signature: tuple[int, ...]) -> int:
         """A bit for each rule that an event of this signature may match."""
         first, second, third = self.free
-        columns = self.verdict_columns()
-        for column, number in zip(columns, signature, strict=False):
+        for column, number in zip(self.all_columns, signature, strict=True):
             one, two, three = column.masks.get(number) or column.mask(number)
             first |= one
             second |= two
             third |= three
-        for test, held in zip(self.references, signature[len(columns) :], strict=True):
-            if held:
-                one, two, three = self.test_masks.get(self.vocabulary.number(test), (0, 0, 0))
-                first |= one
-                second |= two
-                third |= three
         return first & second & third
 
-    def evaluate(self, signature: tuple[int, ...]) -> tuple[list[Compiled], set[int]]:
-        """The rules that events of a signature match, and the numbers of the tests they pass."""
-        left = self.candidates(signature)
-        if not left:
-            return [], set()
-        passed = self.passed(signature)
-        found = []
-        while left:
-            lowest = left & -left
-            left ^= lowest
-            compiled = self.rules[lowest.bit_length() - 1]
-            if compiled.holds(passed):
-                found.append(compiled)
-        return found, passed
-
-    def passed(self, signature: tuple[int, ...]) -> set[int]:
-        """The numbers of all tests that events of a signature pass."""
-        columns = self.verdict_columns()
-        passed = set[int]().union(
-            *(column.signatures.sets[number] for column, number in zip(columns, signature, strict=False))
+    def passed(self, signature: tuple[int, ...]) -> frozenset[int]:
+        """The numbers of the indexed tests that events of this signature pass."""
+        return frozenset[int]().union(
+            *(column.signatures.sets[number] for column, number in zip(self.all_columns, signature, strict=True))
         )
-        for test, held in zip(self.references, signature[len(columns) :], strict=True):
-            if held:
-                passed.add(self.vocabulary.number(test))
-        return passed
 
-    def _condition(self, node: Node) -> Condition:
+    def matching(self, row: Row, candidates: int) -> list[Compiled]:
+        """Those of the candidates that a row matches."""
+        found = []
+        while candidates:
+            lowest = candidates & -candidates
+            candidates ^= lowest
+            compiled = self.rules[lowest.bit_length() - 1]
+            if compiled.holds(row):
+                found.append(compiled)
+        return found
+
+    def check(self, test: Test) -> Check:
+        """A function from a row to whether a test of the plan holds."""
+        known = self._checks.get(test)
+        if known is None:
+            number = self._numbers.get(test)
+            known = check_of(test, self.positions) if number is None else _indexed(number)
+            self._checks[test] = known
+        return known
+
+    def _condition(self, node: Node) -> Check:
         if isinstance(node, Named):
             return self._condition(node.item)
         if isinstance(node, Const):
             value = node.value
-            return lambda passed: value
+            return lambda row: value
         if isinstance(node, Not):
             inner = self._condition(node.item)
-            return lambda passed: not inner(passed)
-        number = self.vocabulary.number
+            return lambda row: not inner(row)
         if isinstance(node, And | Or):
-            leaves = frozenset(number(n) for n in node.items if not isinstance(n, And | Or | Not | Const | Named))
-            rest = tuple(self._condition(n) for n in node.items if isinstance(n, And | Or | Not | Const | Named))
-            return _all(leaves, rest) if isinstance(node, And) else _any(leaves, rest)
-        mine = number(node)
-        return lambda passed: mine in passed
+            return self._junction(node)
+        return self.check(node)
+
+    def _junction(self, node: And | Or) -> Check:
+        """An AND or OR: indexed tests by one set operation, then plain literals, then the rest."""
+        both = isinstance(node, And)
+        numbers: set[int] = set()
+        literals: dict[str, list[tuple[Test, str]]] = {}
+        single: list[Check] = []
+        compound: list[Check] = []
+        for item in node.items:
+            if isinstance(item, And | Or | Not | Const | Named):
+                compound.append(self._condition(item))
+            elif item in self._numbers:
+                numbers.add(self._numbers[item])
+            elif (found := contained(item)) is not None:
+                literals.setdefault(found[0], []).append((item, found[1]))
+            else:
+                single.append(self.check(item))
+        combine = all_contained if both else any_contained
+        grouped = [
+            combine(tuple(test for test, _ in pairs), tuple(text for _, text in pairs), self.positions[name])
+            for name, pairs in literals.items()
+        ]
+        parts = (*single, *grouped, *compound)
+        return _all(frozenset(numbers), parts) if both else _any(frozenset(numbers), parts)
 
 
-def _fold_constants(rule: Rule, kind: EventKind) -> tuple[tuple[Node, ...], frozenset[Test]]:
-    """The rule's conditions with tests on the kind's constants worked in, without the impossible ones."""
+def _indexed(number: int) -> Check:
+    return lambda row: number in row.passed
+
+
+def _all(numbers: frozenset[int], parts: tuple[Check, ...]) -> Check:
+    if not parts:
+        return lambda row: numbers <= row.passed
+    if not numbers and len(parts) == 1:
+        return parts[0]
+
+    def check(row: Row) -> bool:
+        if not numbers <= row.passed:
+            return False
+        for part in parts:
+            if not part(row):
+                return False
+        return True
+
+    return check
+
+
+def _any(numbers: frozenset[int], parts: tuple[Check, ...]) -> Check:
+    if not parts:
+        return lambda row: not numbers.isdisjoint(row.passed)
+    if not numbers and len(parts) == 1:
+        return parts[0]
+
+    def check(row: Row) -> bool:
+        if not numbers.isdisjoint(row.passed):
+            return True
+        for part in parts:
+            if part(row):
+                return True
+        return False
+
+    return check
+
+
+def _fields(test: Test) -> tuple[str, ...]:
+    if isinstance(test, Keyword | KeywordRegex):
+        return ()
+    return (test.field, test.other) if isinstance(test, FieldRef) else (test.field,)
+
+
+def fold_rules(kind: EventKind, rules: Iterable[Rule]) -> tuple[Folded, ...]:
+    """The rules that can match events of a kind, with tests on the kind's constants worked in."""
+    constants = {name: value for name, value in kind.constants.items() if value is not MISSING}
+    folded = (_fold_rule(rule, kind, constants) for rule in rules)
+    return tuple(each for each in folded if each.conditions)
+
+
+def _fold_rule(rule: Rule, kind: EventKind, constants: Mapping[str, Value]) -> Folded:
     true: set[Test] = set()
-    constants = kind.constants
     aliases = kind.aliases
 
     def decide(test: Test) -> bool | None:
@@ -218,32 +295,40 @@ def _fold_constants(rule: Rule, kind: EventKind) -> tuple[tuple[Node, ...], froz
             return None
         field = test.field
         if field in aliases:
-            field = next((name for name in aliases[field] if constants.get(name, MISSING) is not MISSING), "")
-        value = constants.get(field, MISSING)
-        if value is MISSING:
+            field = next((name for name in aliases[field] if name in constants), "")
+        if field not in constants:
             return None
-        if type(test) is Text and len(test.parts) == 1 and isinstance(test.parts[0], str) and not test.cased:
-            known = test.parts[0].lower() == str(value).lower() if type(value) in (str, int) else holds(test, value)
-        else:
-            known = holds(test, value)
+        known = _holds(test, constants[field])
         if known:
             true.add(test)
         return known
 
-    folded = tuple(node for condition in rule.conditions if (node := fold(condition, decide)) != FALSE)
-    return folded, frozenset(true)
+    conditions = tuple(node for condition in rule.conditions if (node := fold(condition, decide)) != FALSE)
+    return Folded(rule, conditions, frozenset(true))
 
 
-def _all(leaves: frozenset[int], rest: tuple[Condition, ...]) -> Condition:
-    if not rest:
-        return leaves.issubset
-    return lambda passed: leaves <= passed and all(condition(passed) for condition in rest)
+def _holds(test: Test, value: Value) -> bool:
+    if type(test) is Text and len(test.parts) == 1 and not test.cased and type(value) in (str, int):
+        text = test.parts[0]
+        if isinstance(text, str):  # nearly always; `holds` compiles an expression
+            return text.lower() == str(value).lower()
+    return holds(test, value)
 
 
-def _any(leaves: frozenset[int], rest: tuple[Condition, ...]) -> Condition:
-    if not rest:
-        return lambda passed: not leaves.isdisjoint(passed)
-    return lambda passed: not leaves.isdisjoint(passed) or any(condition(passed) for condition in rest)
+def _commonness(test: Test) -> float:
+    """A guess at how common a test's values are: short literals occur in many texts."""
+    return 8 / (2 + _sharpness(test))
+
+
+def _is_cheap(test: Test) -> bool:
+    """Whether indexing a test costs next to nothing: a literal that few texts hold."""
+    if not isinstance(test, Text) or test.cased:
+        return False
+    anchored = test.parts[:1] != (STAR,) or test.parts[-1:] != (STAR,)
+    plain = sum(isinstance(part, str) for part in test.parts) == 1 and all(
+        p == STAR or isinstance(p, str) for p in test.parts
+    )
+    return plain and (anchored or _sharpness(test) >= _LONG)
 
 
 def _sharpness(test: Test) -> int:
