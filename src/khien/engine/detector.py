@@ -8,7 +8,7 @@ from itertools import repeat
 
 from khien.engine.clauses import required_texts
 from khien.engine.evidence import Evidence
-from khien.engine.plan import Folded, Plan, Vocabulary, fold_rules
+from khien.engine.plan import Compiled, Folded, Plan, Settled, Vocabulary, fold_rules
 from khien.engine.row import Row
 from khien.events.batch import MISSING, EventBatch, EventKind
 from khien.events.logsource import LogSource
@@ -16,7 +16,6 @@ from khien.events.text import value_text
 from khien.rules.model import Keyword, KeywordRegex, Rule, RuleSet, Test
 
 _MOST_REMEMBERED = 50_000
-_MOST_VERDICTS = 5_000
 _MOST_PLANS = 4_096
 
 
@@ -27,10 +26,6 @@ class Match:
     rule: Rule
     index: int
     tests: tuple[Test, ...]
-
-
-# The rules that an event matches, each with the tests that made it true.
-Verdict = tuple[tuple[Rule, tuple[Test, ...]], ...]
 
 
 class Detector:
@@ -113,31 +108,40 @@ class Detector:
         return judge.matches(batch)
 
 
+def _place(compiled: Compiled) -> int:
+    return compiled.place
+
+
 class _Judge:
-    """A plan at work: what it made of values, signatures and rows before."""
+    """A plan at work: what it made of signatures before."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._evidence = Evidence(plan)
-        # Candidates among the rules, and indexed tests passed, of an event's signature.
-        self._known: dict[tuple[int, ...], tuple[int, frozenset[int]]] = {}
-        self._verdicts: dict[tuple[object, ...], Verdict] = {}
+        self._known: dict[tuple[int, ...], Settled] = {}
 
     def matches(self, batch: EventBatch) -> list[Match]:
-        plan = self.plan
         known = self._known
         matches: list[Match] = []
         for index, signature in enumerate(self._signatures(batch)):
-            found = known.get(signature)
-            if found is None:
+            settled = known.get(signature)
+            if settled is None:
                 if len(known) >= _MOST_REMEMBERED:
                     known.clear()
-                found = known[signature] = plan.candidates(signature), plan.passed(signature)
-            candidates, passed = found
-            if candidates:
-                for rule, tests in self._verdict(batch, index, candidates, passed):
-                    matches.append(Match(rule, index, tests))
+                settled = known[signature] = self.plan.settle(signature)
+            if settled:
+                self._decide(batch, index, settled, matches)
         return matches
+
+    def _decide(self, batch: EventBatch, index: int, settled: Settled, matches: list[Match]) -> None:
+        """Add the matches of one event."""
+        row = Row(batch.rows[index], batch.texts[index] if batch.texts is not None else None, settled.passed)
+        found = list(settled.certain)
+        found += [compiled for compiled, holds in settled.open if holds(row)]
+        if len(found) > 1 and settled.open:
+            found.sort(key=_place)
+        of = self._evidence.of
+        matches += [Match(compiled.rule, index, of(compiled, row)) for compiled in found]
 
     def _signatures(self, batch: EventBatch) -> Sequence[tuple[int, ...]]:
         plan = self.plan
@@ -158,22 +162,3 @@ class _Judge:
         if not columns:  # every test was decided by constants, or is not indexed
             return list(repeat((), len(batch.rows)))
         return list(zip(*columns, strict=True))
-
-    def _verdict(self, batch: EventBatch, index: int, candidates: int, passed: frozenset[int]) -> Verdict:
-        """What the rest of the tests says about an event; remembered for events of equal values."""
-        values = batch.rows[index]
-        text = batch.texts[index] if batch.texts is not None else None
-        key = (values, tuple(map(type, values)), text)  # True, 1 and 1.0 are equal, but not to rules
-        try:
-            known = self._verdicts.get(key)
-        except TypeError:  # a list or an object among the values
-            return self._decide(Row(values, text, passed), candidates)
-        if known is None:
-            if len(self._verdicts) >= _MOST_VERDICTS:
-                self._verdicts.clear()
-            known = self._verdicts[key] = self._decide(Row(values, text, passed), candidates)
-        return known
-
-    def _decide(self, row: Row, candidates: int) -> Verdict:
-        of = self._evidence.of
-        return tuple((compiled.rule, of(compiled, row)) for compiled in self.plan.matching(row, candidates))

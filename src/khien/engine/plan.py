@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from khien.engine.clauses import Clause, clauses
-from khien.engine.matcher import Matcher, Signatures
+from khien.engine.matcher import NOTHING, Matcher, Signatures
 from khien.engine.row import Check, Row, all_contained, any_contained, check_of, contained
 from khien.engine.values import holds
 from khien.events.batch import MISSING, EventKind, Value
@@ -15,8 +15,12 @@ from khien.rules.folding import FALSE, fold, tests_of
 from khien.rules.model import STAR, And, Const, FieldRef, Keyword, KeywordRegex, Named, Node, Not, Or, Rule, Test, Text
 
 Masks = tuple[int, int, int]
+# From the indexed tests passed to whether a condition holds, or what is left of it.
+Partial = Callable[[frozenset[int]], bool | Check]
 _CLAUSES = 3
 _LONG = 8
+_NARROW = 1_400
+"""Fields with fewer tests are indexed whole: their values recur, or their tests are few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +33,34 @@ class Folded:
     """Tests that hold for every event of the kind."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Compiled:
-    """A rule of a plan; `holds` tells whether a row matches it."""
+    """A rule of a plan."""
 
+    place: int
+    """Its place among the plan's rules."""
     rule: Rule
-    holds: Check
+    condition: Node
     constants: frozenset[Test]
     """Tests that hold for every event of the kind."""
+    partial: Partial | None = None
+    """The condition by indexed tests alone, compiled when the rule is first a candidate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the indexed tests say about all events of one signature.
+
+    `passed`: the indexed tests that they pass. `certain`: the rules that they match. `open`: rules
+    that the rest of their tests decide, with what is left of the condition.
+    """
+
+    passed: frozenset[int]
+    certain: tuple[Compiled, ...]
+    open: tuple[tuple[Compiled, Check], ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.certain or self.open)
 
 
 class Vocabulary:
@@ -92,8 +116,9 @@ class Plan:
 
     Each rule has necessary clauses: sets of tests of which a match passes one each. The tests of
     the rarest clauses are indexed: decided for every value, all together and once a value. An
-    event's signature is the tuple of its indexed columns' signatures; it leaves few candidates
-    among the rules, and only their other tests are decided, one by one.
+    event's signature is the tuple of its indexed columns' signatures. What it says about the rules
+    is worked out once a signature: most are out, some certain, and of a few the rest of the tests is
+    left to decide, event by event.
 
     `read`: the Sigma fields to read; `indexed`: the positions among them of the columns.
     """
@@ -112,9 +137,7 @@ class Plan:
         index = self._choose(nodes, used)
         self._numbers = {test: vocabulary.number(test) for test in index}
         self._compile_columns(index)
-        self.rules = [
-            Compiled(each.rule, self._condition(node), each.constants) for node, each in zip(nodes, rules, strict=True)
-        ]
+        self.rules = [Compiled(at, each.rule, nodes[at], each.constants) for at, each in enumerate(rules)]
 
     def _choose(self, nodes: Sequence[Node], used: Counter[Test]) -> list[Test]:
         """The tests to index, and the masks that say which clauses of which rules they belong to."""
@@ -128,6 +151,12 @@ class Plan:
 
         found = [clauses(node, weigh, _CLAUSES) for node in nodes]
         index = {test for each in found if each for test in each[0][1]}
+        sizes = Counter(test.field for test in tests if not isinstance(test, Keyword | KeywordRegex | FieldRef))
+        index |= {
+            places[test]
+            for test in tests
+            if not isinstance(test, Keyword | KeywordRegex | FieldRef) and sizes[test.field] < _NARROW
+        }
         number = self.vocabulary.number
         self.test_masks: dict[int, Masks] = {}
         free = [0, 0, 0]  # rules without an n-th clause
@@ -161,7 +190,30 @@ class Plan:
         self.text = Column(vocabulary.signatures(keywords), self.test_masks) if keywords else None
         self.all_columns = [*self.columns, self.text] if self.text is not None else self.columns
 
-    def candidates(self, signature: tuple[int, ...]) -> int:
+    def settle(self, signature: tuple[int, ...]) -> Settled:
+        """What is known of events of a signature."""
+        candidates = self._candidates(signature)
+        if not candidates:
+            return Settled(NOTHING, (), ())
+        passed = NOTHING.union(
+            *(column.signatures.sets[number] for column, number in zip(self.all_columns, signature, strict=True))
+        )
+        certain = []
+        undecided = []
+        while candidates:
+            lowest = candidates & -candidates
+            candidates ^= lowest
+            compiled = self.rules[lowest.bit_length() - 1]
+            if compiled.partial is None:
+                compiled.partial = self._partial(compiled.condition)
+            left = compiled.partial(passed)
+            if left is True:
+                certain.append(compiled)
+            elif left is not False:
+                undecided.append((compiled, left))
+        return Settled(passed, tuple(certain), tuple(undecided))
+
+    def _candidates(self, signature: tuple[int, ...]) -> int:
         """A bit for each rule that an event of this signature may match."""
         first, second, third = self.free
         for column, number in zip(self.all_columns, signature, strict=True):
@@ -171,22 +223,9 @@ class Plan:
             third |= three
         return first & second & third
 
-    def passed(self, signature: tuple[int, ...]) -> frozenset[int]:
-        """The numbers of the indexed tests that events of this signature pass."""
-        return frozenset[int]().union(
-            *(column.signatures.sets[number] for column, number in zip(self.all_columns, signature, strict=True))
-        )
-
-    def matching(self, row: Row, candidates: int) -> list[Compiled]:
-        """Those of the candidates that a row matches."""
-        found = []
-        while candidates:
-            lowest = candidates & -candidates
-            candidates ^= lowest
-            compiled = self.rules[lowest.bit_length() - 1]
-            if compiled.holds(row):
-                found.append(compiled)
-        return found
+    def is_indexed(self, test: Test) -> bool:
+        """Whether a signature tells if the test holds."""
+        return test in self._numbers
 
     def check(self, test: Test) -> Check:
         """A function from a row to whether a test of the plan holds."""
@@ -197,76 +236,113 @@ class Plan:
             self._checks[test] = known
         return known
 
-    def _condition(self, node: Node) -> Check:
+    def _partial(self, node: Node) -> Partial:
         if isinstance(node, Named):
-            return self._condition(node.item)
+            return self._partial(node.item)
         if isinstance(node, Const):
             value = node.value
-            return lambda row: value
+            return lambda passed: value
         if isinstance(node, Not):
-            inner = self._condition(node.item)
-            return lambda row: not inner(row)
+            return _negation(self._partial(node.item))
         if isinstance(node, And | Or):
             return self._junction(node)
-        return self.check(node)
+        number = self._numbers.get(node)
+        if number is not None:
+            return lambda passed: number in passed
+        check = self.check(node)
+        return lambda passed: check
 
-    def _junction(self, node: And | Or) -> Check:
-        """An AND or OR: indexed tests by one set operation, then plain literals, then the rest."""
+    def _junction(self, node: And | Or) -> Partial:
+        """An AND or OR: indexed tests by one set operation, then what is compound; plain literals together."""
         both = isinstance(node, And)
         numbers: set[int] = set()
         literals: dict[str, list[tuple[Test, str]]] = {}
-        single: list[Check] = []
-        compound: list[Check] = []
+        compound: list[Partial] = []
+        checks: list[Check] = []
         for item in node.items:
             if isinstance(item, And | Or | Not | Const | Named):
-                compound.append(self._condition(item))
+                compound.append(self._partial(item))
             elif item in self._numbers:
                 numbers.add(self._numbers[item])
             elif (found := contained(item)) is not None:
                 literals.setdefault(found[0], []).append((item, found[1]))
             else:
-                single.append(self.check(item))
+                checks.append(self.check(item))
         combine = all_contained if both else any_contained
-        grouped = [
-            combine(tuple(test for test, _ in pairs), tuple(text for _, text in pairs), self.positions[name])
-            for name, pairs in literals.items()
-        ]
-        parts = (*single, *grouped, *compound)
-        return _all(frozenset(numbers), parts) if both else _any(frozenset(numbers), parts)
+        for name, pairs in literals.items():
+            tests, texts = tuple(test for test, _ in pairs), tuple(text for _, text in pairs)
+            checks.append(combine(tests, texts, self.positions[name]))
+        build = _conjunction if both else _disjunction
+        return build(frozenset(numbers), tuple(compound), tuple(checks))
 
 
 def _indexed(number: int) -> Check:
     return lambda row: number in row.passed
 
 
-def _all(numbers: frozenset[int], parts: tuple[Check, ...]) -> Check:
-    if not parts:
-        return lambda row: numbers <= row.passed
-    if not numbers and len(parts) == 1:
-        return parts[0]
+def _negation(inner: Partial) -> Partial:
+    def partial(passed: frozenset[int]) -> bool | Check:
+        left = inner(passed)
+        if isinstance(left, bool):
+            return not left
+        check = left
+        return lambda row: not check(row)
+
+    return partial
+
+
+def _conjunction(numbers: frozenset[int], compound: tuple[Partial, ...], checks: tuple[Check, ...]) -> Partial:
+    def partial(passed: frozenset[int]) -> bool | Check:
+        if not numbers <= passed:
+            return False
+        left = checks
+        for each in compound:
+            held = each(passed)
+            if held is False:
+                return False
+            if held is not True:
+                left = (*left, held)
+        return _all(left) if left else True
+
+    return partial
+
+
+def _disjunction(numbers: frozenset[int], compound: tuple[Partial, ...], checks: tuple[Check, ...]) -> Partial:
+    def partial(passed: frozenset[int]) -> bool | Check:
+        if not numbers.isdisjoint(passed):
+            return True
+        left = checks
+        for each in compound:
+            held = each(passed)
+            if held is True:
+                return True
+            if held is not False:
+                left = (*left, held)
+        return _any(left) if left else False
+
+    return partial
+
+
+def _all(checks: tuple[Check, ...]) -> Check:
+    if len(checks) == 1:
+        return checks[0]
 
     def check(row: Row) -> bool:
-        if not numbers <= row.passed:
-            return False
-        for part in parts:
-            if not part(row):
+        for each in checks:
+            if not each(row):
                 return False
         return True
 
     return check
 
 
-def _any(numbers: frozenset[int], parts: tuple[Check, ...]) -> Check:
-    if not parts:
-        return lambda row: not numbers.isdisjoint(row.passed)
-    if not numbers and len(parts) == 1:
-        return parts[0]
+def _any(checks: tuple[Check, ...]) -> Check:
+    if len(checks) == 1:
+        return checks[0]
 
     def check(row: Row) -> bool:
-        if not numbers.isdisjoint(row.passed):
-            return True
-        for part in parts:
-            if part(row):
+        for each in checks:
+            if each(row):
                 return True
         return False
 

@@ -6,7 +6,11 @@ import re
 import socket
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import lru_cache
+from importlib import resources
 from typing import BinaryIO
+
+import yaml
 
 from khien.errors import Problem
 from khien.events.batch import Event
@@ -57,25 +61,18 @@ _SHARED = (
     "AUID",
     "UID",
 )
-_SYSCALLS = {
-    "c000003e": {
-        0: "read", 1: "write", 2: "open", 41: "socket", 42: "connect", 43: "accept", 49: "bind", 50: "listen", 56: "clone",
-        57: "fork", 59: "execve", 62: "kill", 63: "uname", 82: "rename", 83: "mkdir", 84: "rmdir", 85: "creat", 86: "link",
-        87: "unlink", 88: "symlink", 90: "chmod", 91: "fchmod", 92: "chown", 101: "ptrace", 105: "setuid", 106: "setgid",
-        155: "pivot_root", 159: "adjtimex", 161: "chroot", 164: "settimeofday", 165: "mount", 170: "sethostname", 175: "init_module",
-        176: "delete_module", 188: "setxattr", 227: "clock_settime", 257: "openat", 263: "unlinkat", 264: "renameat", 268: "fchmodat",
-        272: "unshare", 288: "accept4", 310: "process_vm_readv", 311: "process_vm_writev", 313: "finit_module", 316: "renameat2",
-        319: "memfd_create", 320: "kexec_file_load", 321: "bpf", 322: "execveat",
-    },
-    "c00000b7": {
-        35: "unlinkat", 40: "mount", 41: "pivot_root", 52: "fchmod", 53: "fchmodat", 56: "openat", 63: "read", 64: "write", 97: "unshare",
-        105: "init_module", 106: "delete_module", 117: "ptrace", 129: "kill", 146: "setuid", 161: "sethostname", 170: "settimeofday",
-        198: "socket", 200: "bind", 201: "listen", 202: "accept", 203: "connect", 220: "clone", 221: "execve", 270: "process_vm_readv",
-        273: "finit_module", 279: "memfd_create", 280: "bpf", 281: "execveat",
-    },
-}  # fmt: skip
+_NULL = "(null)"
 _MOST_OPEN = 256
 _MOST_RECORDS = 1024
+_MOST_PROCESSES = 65_536
+
+
+@lru_cache(maxsize=1)
+def _syscalls() -> dict[str, dict[int, str]]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    text = (resources.files("khien.formats") / "syscalls.yml").read_bytes()
+    tables: dict[str, dict[int, str]] = yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader
+    return tables
 
 
 def parse_record(line: str) -> Event | None:
@@ -90,7 +87,7 @@ def parse_record(line: str) -> Event | None:
     if found[2] == "SYSCALL" and str(record.get("syscall", "")).isdigit():
         number = int(record["syscall"])
         record["syscall_number"] = number
-        record["syscall"] = _SYSCALLS.get(str(record.get("arch", "")), {}).get(number, record["syscall"])
+        record["syscall"] = _syscalls().get(str(record.get("arch", "")), {}).get(number, record["syscall"])
     if found[2] == "SOCKADDR" and isinstance(record.get("saddr"), str):
         _address(record["saddr"], record)
     return record
@@ -114,7 +111,7 @@ def _value(name: str, value: str, kind: str) -> str:
         if value.isdigit() and len(value) < 8:  # a short number is more likely a number
             return value
         return bytes.fromhex(value).decode("utf-8", "replace").rstrip("\x00").replace("\x00", " ")
-    return "" if value == "(null)" else value
+    return value
 
 
 def _address(saddr: str, record: Event) -> None:
@@ -135,7 +132,26 @@ def _address(saddr: str, record: Event) -> None:
         record["unix_path"] = data[2:].split(b"\x00")[0].decode("utf-8", "replace")
 
 
-def joined(group: list[tuple[int, Event, str]]) -> Iterator[tuple[int, Event, str]]:
+class Processes:
+    """What recent processes ran, by host and process id: a child's record names its parent by id alone."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str], tuple[str, str]] = OrderedDict()
+
+    def started(self, node: str, pid: str, image: str, command: str) -> None:
+        """Remember a process."""
+        self._known[node, pid] = image, command
+        self._known.move_to_end((node, pid))
+        if len(self._known) > _MOST_PROCESSES:
+            self._known.popitem(last=False)
+
+    def parent(self, node: str, pid: str) -> Event:
+        """The parent's fields, as far as they are known."""
+        image, command = self._known.get((node, pid), ("", ""))
+        return {"ParentImage": image, "ParentCommandLine": command} if image else {}
+
+
+def joined(group: list[tuple[int, Event, str]], processes: Processes) -> Iterator[tuple[int, Event, str]]:
     """The records of one audit event, each with what its siblings know of the process, and what they say together.
 
     An EXECVE gives one more event with `derived: process_creation`, a PATH that was created one with
@@ -146,12 +162,14 @@ def joined(group: list[tuple[int, Event, str]]) -> Iterator[tuple[int, Event, st
     title = ""
     for _, record, _ in group:
         for name in _SHARED:
-            if name in record and name not in shared:
+            if name in record and name not in shared and record[name] != _NULL:
                 shared[name] = record[name]
         if record["type"] == "EXECVE":
+            if execve is not None:  # long argument lists go on in further records
+                record = {**record, **execve}
             execve = record
         elif record["type"] == "PROCTITLE":
-            title = str(record.get("proctitle", ""))
+            title = str(record.get("proctitle", "")).removeprefix(_NULL)
     for number, record, line in group:
         yield number, {**shared, **record}, line
     number, first, line = group[0]
@@ -165,13 +183,12 @@ def joined(group: list[tuple[int, Event, str]]) -> Iterator[tuple[int, Event, st
         "CurrentDirectory": shared.get("cwd", ""),
         **({"node": first["node"]} if "node" in first else {}),
     }
+    node = str(first.get("node", ""))
     if execve is not None:
-        arguments = [str(execve.get(f"a{at}", "")) for at in range(_count(execve))]
-        yield (
-            number,
-            {**about, "derived": "process_creation", "CommandLine": " ".join(arguments) or title},
-            line,
-        )
+        command = " ".join([_argument(execve, at) for at in range(_count(execve))]) or title
+        parent = processes.parent(node, about["ParentProcessId"])
+        processes.started(node, about["ProcessId"], about["Image"], command)
+        yield number, {**about, **parent, "derived": "process_creation", "CommandLine": command}, line
     for number, record, line in group:
         if record["type"] == "PATH" and record.get("nametype") == "CREATE":
             yield (
@@ -182,6 +199,17 @@ def joined(group: list[tuple[int, Event, str]]) -> Iterator[tuple[int, Event, st
         elif record["type"] == "SOCKADDR" and "DestinationIp" in record and shared.get("syscall") == "connect":
             reached = {name: record[name] for name in ("DestinationIp", "DestinationPort")}
             yield number, {**about, "derived": "network_connection", "Initiated": "true", **reached}, line
+
+
+def _argument(execve: Event, at: int) -> str:
+    """An argument; a long one stands in pieces (`a1[0]=`, `a1[1]=`)."""
+    whole = execve.get(f"a{at}")
+    if whole is not None:
+        return str(whole)
+    pieces: list[str] = []
+    while (piece := execve.get(f"a{at}[{len(pieces)}]")) is not None:
+        pieces.append(str(piece))
+    return "".join(pieces)
 
 
 def _count(execve: Event) -> int:
@@ -197,6 +225,7 @@ def _absolute(record: Event, shared: Event) -> str:
 def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
     """The events of an audit log. Records of one serial may be interleaved with others; an event that
     never ends is given as it is when 256 younger ones are open."""
+    processes = Processes()
     pending: OrderedDict[tuple[str, str], list[tuple[int, Event, str]]] = OrderedDict()
     bad = first = 0
     for start, lines in read_lines(stream, path, report):
@@ -213,12 +242,12 @@ def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
             group = pending.setdefault(key, [])
             group.append((number, record, line))
             if record["type"] == "EOE" or len(group) >= _MOST_RECORDS:
-                done.extend(joined(pending.pop(key)))
+                done.extend(joined(pending.pop(key), processes))
             elif len(pending) > _MOST_OPEN:
-                done.extend(joined(pending.popitem(last=False)[1]))
+                done.extend(joined(pending.popitem(last=False)[1], processes))
         if done:
             yield _block(done)
-    rest = [each for group in pending.values() for each in joined(group)]
+    rest = [each for group in pending.values() for each in joined(group, processes)]
     if rest:
         yield _block(rest)
     if bad:

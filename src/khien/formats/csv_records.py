@@ -9,9 +9,10 @@ from typing import BinaryIO
 from khien.errors import Problem
 from khien.events.batch import Event
 from khien.events.records import RecordBlock
+from khien.formats.envelopes import unwrap
 from khien.formats.format import BLOCK_RECORDS, MAX_LINE, Format, Report
+from khien.formats.json_records import shaped
 from khien.formats.lines import read_lines
-from khien.formats.windows_shapes import windows_record
 
 _DELIMITERS = ",;\t|"
 
@@ -48,14 +49,13 @@ def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
             bad += 1
             first = first or number
         record: Event = {name: value for name, value in zip(names, row, strict=False) if value != ""}
-        flat = windows_record(record)
-        now = "json" if flat is None else "windows"
-        if records and (now != family or len(records) >= BLOCK_RECORDS):
-            yield RecordBlock(family, numbers, records)
-            numbers, records = [], []
-        family = now
-        numbers.append(number)
-        records.append(record if flat is None else flat)
+        for now, event in map(shaped, unwrap(record)):
+            if records and (now != family or len(records) >= BLOCK_RECORDS):
+                yield RecordBlock(family, numbers, records)
+                numbers, records = [], []
+            family = now
+            numbers.append(number)
+            records.append(event)
     if records:
         yield RecordBlock(family, numbers, records)
     if bad:

@@ -13,15 +13,15 @@ from khien.errors import Problem
 from khien.events.batch import Event
 from khien.events.mapping import JSON_FAMILY
 from khien.events.records import RecordBlock
+from khien.formats.envelopes import unwrap
 from khien.formats.format import BLOCK_RECORDS, MAX_LINE, Format, Report
+from khien.formats.syslog_shapes import syslog_record
 from khien.formats.windows_shapes import windows_record
+from khien.formats.windows_xml import xml_record
 
 _READ = 1 << 20
 # What matters to find where an object ends: strings whole, and brackets.
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|"|[{}\[\]]', re.DOTALL)
-_WRAPPERS = ("Records", "records", "value", "items", "events", "hits", "results", "logs")
-_MOST_DEPTH = 200
-_WINDOWS = "windows"
 
 
 def _sniff(head: bytes) -> float:
@@ -31,6 +31,17 @@ def _sniff(head: bytes) -> float:
     if text[:1] == b"[" and re.match(rb"\[\s*(?:\{|\])", text):
         return 0.9
     return 0.0
+
+
+def shaped(record: Event) -> tuple[str, Event]:
+    """(family, record) of an object: of a known shape, its plain record; else itself, for any table to claim."""
+    flat = windows_record(record)
+    if flat is not None:
+        return "windows", flat
+    raw = record.get("_raw", record.get("Event", record.get("xml")))
+    if isinstance(raw, str) and raw.lstrip().startswith("<Event") and (flat := xml_record(raw)) is not None:
+        return "windows", flat
+    return syslog_record(record) or (JSON_FAMILY, record)
 
 
 class _Blocks:
@@ -43,14 +54,13 @@ class _Blocks:
 
     def add(self, number: int, record: Event) -> RecordBlock | None:
         """Take a record; gives the block that it completes."""
-        flat = windows_record(record)
-        family = JSON_FAMILY if flat is None else _WINDOWS
+        family, record = shaped(record)
         done = None
         if family != self.family or len(self.records) >= BLOCK_RECORDS:
             done = self.flush()
             self.family = family
         self.numbers.append(number)
-        self.records.append(record if flat is None else flat)
+        self.records.append(record)
         return done
 
     def flush(self) -> RecordBlock | None:
@@ -79,25 +89,7 @@ def loads(data: bytes) -> Any:
 
 def line_records(line: bytes) -> list[Event]:
     """The records of one line: an object, an array of objects, or a wrapper. Raises ValueError."""
-    return list(_unwrap(loads(line)))
-
-
-def _unwrap(value: Any) -> Iterator[Event]:
-    if isinstance(value, list):
-        for item in value:
-            if isinstance(item, dict):
-                yield item
-    elif isinstance(value, dict):
-        if len(value) <= 8:
-            for name in _WRAPPERS:
-                inner = value.get(name)
-                if isinstance(inner, list) and inner and all(isinstance(item, dict) for item in inner):
-                    yield from inner
-                    return
-        source = value.get("_source")
-        yield {**value, **source} if isinstance(source, dict) and "_index" in value else value
-    else:
-        raise ValueError("not a JSON object")
+    return list(unwrap(loads(line)))
 
 
 def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:

@@ -13,8 +13,10 @@ MODULES = (
     "zeek",
     "auditd",
     "cef",
+    "windows_xml",
     "weblog",
     "syslog",
+    "keyvalue",
     "csv_records",
     "text_lines",
 )

@@ -10,10 +10,10 @@ import orjson
 
 from khien.events.batch import Event
 from khien.events.records import RecordBlock
-from khien.formats import auditd, cef
+from khien.formats import auditd, cef, keyvalue, text_lines
 from khien.formats.format import Format, Report
 from khien.formats.lines import read_lines, share
-from khien.formats.windows_shapes import unescape, xml_data
+from khien.formats.xml_text import unescape, xml_data
 
 _OLD = re.compile(
     r"(?:<(\d{1,3})>)?"
@@ -39,6 +39,11 @@ _SUDO = re.compile(
     r"\s*(?P<user>\S+) : (?:(?P<reason>[^;]{1,120}) ; )?TTY=(?P<tty>\S+) ; PWD=(?P<pwd>.{0,4096}?) ; USER=(?P<runas>\S+) ; (?:GROUP=\S+ ; )?COMMAND=(?P<COMMAND>.*)",
     re.DOTALL,
 )
+_PAM = re.compile(
+    r"(pam_\w{1,32})\(([^:)\s]{1,64}):\w{1,32}\): ([^;\n]{1,200}?)(?: for user (\S{1,64}?)(?:\(.*)?)?(?: by .*)?(?:;.*|\n.*)?\Z",
+    re.DOTALL,
+)
+_PAM_PAIR = re.compile(r"\b(user|rhost|ruser|tty|uid|euid|logname)=(\S*)")
 _CRON = re.compile(r"\((?P<user>[^)]{1,64})\) (?P<action>[A-Z]{2,12}) \((?P<command>.*)\)", re.DOTALL)
 _PAIR = re.compile(r"\b([A-Za-z_][A-Za-z0-9_]{0,31})=(\"[^\"]*\"|\S*)")
 _EVENT_ID = re.compile(r"<EventID[^>]{0,80}>(\d{1,6})</EventID>")
@@ -92,7 +97,7 @@ def parse(line: str) -> tuple[str, Event] | None:
             record["pid"] = found[5]
         if found[1]:
             _priority(record, int(found[1]))
-    return _inside(record)
+    return interpret(record)
 
 
 def _modern(found: re.Match[str]) -> Event:
@@ -136,8 +141,8 @@ def _priority(record: Event, value: int) -> None:
         record["severity"] = _SEVERITIES[value & 7]
 
 
-def _inside(record: Event) -> tuple[str, Event]:
-    """What the program wrote, as fields."""
+def interpret(record: Event) -> tuple[str, Event]:
+    """(family, fields) of a message with its `program` (in lower case), `hostname` and `message`."""
     program, message = record["program"], record["message"]
     if message.startswith("<Event>") or "<EventData>" in message[:4096]:
         return "sysmon_linux", _sysmon(record, message)
@@ -149,6 +154,15 @@ def _inside(record: Event) -> tuple[str, Event]:
         inner = auditd.parse_record(message)
         if inner is not None:
             return "auditd", {**inner, "hostname": record["hostname"]}
+    if "%" in message and (found := text_lines.DEVICE.search(message)):
+        return "text", {**record, "time": record.get("timestamp"), **text_lines.device(found)}
+    if "=" in message and (pairs := keyvalue.device_pairs(message)):
+        return "json", {**record, **pairs}
+    if found := _PAM.match(message):
+        record.update(pam_module=found[1], pam_service=found[2], pam_message=found[3])
+        record.update({f"pam_{name}": value for name, value in _PAM_PAIR.findall(message) if value})
+        if user := record.get("pam_user") or found[4]:
+            record.setdefault("user", user)
     if program.startswith(("sshd", "dropbear")):
         for pattern in _SSHD:
             if found := pattern.search(message):

@@ -11,7 +11,11 @@ from khien.events.records import RecordBlock
 from khien.formats.format import Format, Report
 from khien.formats.lines import read_lines, share
 
-_CISCO = re.compile(r"%([A-Z0-9_]{2,40})-(?:[A-Z0-9_]{1,40}-)?([0-7])-([A-Z0-9_]{2,60}): ?(.*)", re.DOTALL)
+DEVICE = re.compile(
+    r"%(?:(?P<cisco>[A-Z0-9_]{2,40})-(?:[A-Z0-9_]{1,40}-)?(?P<level>[0-7])-(?P<name>[A-Za-z0-9_]{2,60}): ?"
+    r"|%\d{2}(?P<huawei>[A-Z0-9_]{2,40})/(?P<severity>[0-7])/(?P<brief>[A-Za-z0-9_]{2,60})\()"
+)
+"""The mark of messages of Cisco (`%SYS-5-CONFIG_I:`) and Huawei (`%%01BGP/3/BGP_AUTH_FAILED(l)`) devices."""
 _TIMED = re.compile(
     r"\W{0,2}(?:\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d|\d\d[-/.]\d\d[-/.]\d{2,4} \d\d:\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"
     r"|(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)\b)"
@@ -22,16 +26,25 @@ _TIME = re.compile(
 
 
 def parse(line: str) -> Event:
-    """The line as `message`, its time, and for Cisco devices facility, severity and mnemonic."""
+    """The line as `message`, its time, and for network devices facility, severity and mnemonic."""
     record: Event = {"message": line}
     if found := _TIME.search(line[:160]):
         record["time"] = found[0]
-    if found := _CISCO.search(line):
-        record.update(device="cisco", facility=found[1], severity=int(found[2]), mnemonic=found[3])
+    if found := DEVICE.search(line):
+        record.update(device(found))
         host = line.split(" ", 1)[0]
         if "%" not in host:
             record["hostname"] = host.rstrip(":")
     return record
+
+
+def device(found: re.Match[str]) -> Event:
+    """Whose message it is, and its facility, severity and mnemonic."""
+    if found["cisco"]:
+        named = {"device": "cisco", "facility": found["cisco"], "mnemonic": found["name"]}
+    else:
+        named = {"device": "huawei", "facility": found["huawei"], "mnemonic": found["brief"]}
+    return {**named, "severity": int(found["level"] or found["severity"])}
 
 
 def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
@@ -45,7 +58,7 @@ def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
 def _sniff(head: bytes) -> float:
     if b"\x00" in head[:4096]:
         return 0.0
-    return 0.3 * share(head, lambda line: _TIMED.match(line) or _CISCO.search(line))
+    return 0.3 * share(head, lambda line: _TIMED.match(line) or DEVICE.search(line))
 
 
 FORMAT = Format("text", "application and device logs, a line an event", _sniff, read)

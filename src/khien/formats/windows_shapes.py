@@ -7,10 +7,12 @@ what the event itself carries (EventData, UserData) stands beside them under its
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
+import orjson
+
 from khien.events.batch import Event, Value
+from khien.formats.xml_text import xml_data
 
 FLAT_NAMES = {
     "Provider_Name": ("SourceName", "ProviderName", "EventSourceName"),
@@ -21,11 +23,9 @@ FLAT_NAMES = {
     "Security_UserID": ("UserID",),
 }
 """Flat System fields to the names that shippers (NXLog, HELK, Sentinel) give them."""
+_ORIGINS = (*FLAT_NAMES["Provider_Name"], "Provider_Name", "EventLog", "LogName")
 
 _ATTRIBUTES = ("#attributes", "@attributes", "attributes")
-_XML_DATA = re.compile(r"<Data(?:\s+Name=(?:\"([^\"]*)\"|'([^']*)'))?\s*(?:/>|>([^<]*)</Data>)")
-_ENTITIES = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
-_ENTITY = re.compile(r"&(#x[0-9A-Fa-f]{1,6}|#\d{1,7}|lt|gt|amp|quot|apos);")
 
 
 def windows_record(record: Event) -> Event | None:
@@ -33,18 +33,26 @@ def windows_record(record: Event) -> Event | None:
     event = record.get("Event")
     if isinstance(event, dict) and isinstance(event.get("System"), dict):
         return nested_record(event)
-    if isinstance(record.get("System"), dict) and ("EventData" in record or "UserData" in record):
+    if isinstance(record.get("System"), dict) and not record["System"].keys().isdisjoint(("EventID", "Channel")):
         return nested_record(record)
     winlog = record.get("winlog")
     if isinstance(winlog, dict):
         return winlogbeat_record(record, winlog)
     if "winlog.channel" in record or "winlog.event_id" in record:
         return winlogbeat_record(record, _undotted(record, "winlog."))
-    if "EventID" in record and ("Channel" in record or any(name in record for name in FLAT_NAMES["Provider_Name"])):
+    if "EventID" in record and ("Channel" in record or any(name in record for name in _ORIGINS)):
         return flat_record(record)
     if "EventCode" in record and ("Channel" in record or "LogName" in record):  # Splunk
         named = {"EventID": record["EventCode"], "Channel": record.get("Channel", record.get("LogName"))}
         return flat_record({**record, **named})
+    if "event_id" in record and "log_name" in record:  # Winlogbeat 6
+        named = {"channel": record["log_name"], "provider_name": record.get("source_name")}
+        return winlogbeat_record(record, {**record, **named, "record_id": record.get("record_number")})
+    if "EventId" in record and "Channel" in record and "Payload" in record:
+        return evtxecmd_record(record)
+    data = record.get("data")
+    if isinstance(data, dict) and isinstance(data.get("win"), dict):
+        return wazuh_record(record, data["win"])
     return None
 
 
@@ -57,8 +65,11 @@ def flat_record(record: Event) -> Event:
                 if other in out:
                     out[name] = out[other]
                     break
+    if "Channel" not in out and isinstance(log := out.get("EventLog", out.get("LogName")), str):
+        out["Channel"] = log
     data = out.get("EventData")
     if isinstance(data, dict):
+        del out["EventData"]
         _take_data(out, data)
     elif isinstance(data, str) and "<Data" in data:
         del out["EventData"]
@@ -94,8 +105,12 @@ def nested_record(event: dict[str, Any]) -> Event:
 def _take_system(out: Event, system: dict[str, Any]) -> None:
     for name, value in system.items():
         if isinstance(value, dict):
+            if name.endswith("_attributes"):  # evtx_dump --separate-json-attributes
+                name, value = name.removesuffix("_attributes"), {"#attributes": value}
+                if name == "EventID":
+                    continue
             attributes = _attributes(value)
-            text = value.get("#text", value.get("$", value.get("_")))
+            text = _text(value)
             if name == "Provider":
                 out["Provider_Name"] = attributes.get("Name")
                 if "Guid" in attributes:
@@ -115,6 +130,13 @@ def _take_system(out: Event, system: dict[str, Any]) -> None:
     _number_event(out)
 
 
+def _text(value: dict[str, Any]) -> Value:
+    for name in ("#text", "$", "_", "Value"):
+        if name in value:
+            return value[name]
+    return None
+
+
 def _attributes(value: dict[str, Any]) -> dict[str, Any]:
     for name in _ATTRIBUTES:
         inner = value.get(name)
@@ -132,6 +154,8 @@ def _take_data(out: Event, data: dict[str, Any]) -> None:
             _take_list(out, value if isinstance(value, list) else [value])
         elif isinstance(value, dict) and ("#text" in value or "#attributes" in value):
             out[name] = value.get("#text")
+        elif isinstance(value, dict) and name.endswith("_attributes"):
+            continue
         else:
             out[name] = value
 
@@ -142,7 +166,7 @@ def _take_list(out: Event, items: list[Any]) -> None:
         if isinstance(item, dict):
             attributes = _attributes(item)
             name = attributes.get("Name")
-            text = item.get("#text", item.get("$", item.get("_")))
+            text = _text(item)
             if isinstance(name, str):
                 out[name] = text
                 continue
@@ -216,32 +240,35 @@ def _number_event(out: Event) -> None:
         out["EventID"] = int(value)
 
 
-def xml_data(text: str) -> Event:
-    """The `<Data Name="x">value</Data>` elements of an XML text; unnamed ones are listed as Data."""
-    out: Event = {}
-    unnamed: list[Value] = []
-    for found in _XML_DATA.finditer(text):
-        name = found[1] or found[2]
-        value = unescape(found[3] or "")
-        if name:
-            out[name] = value
-        else:
-            unnamed.append(value)
-    if unnamed:
-        out["Data"] = unnamed if len(unnamed) > 1 else unnamed[0]
+def evtxecmd_record(record: Event) -> Event:
+    """A line of EvtxECmd, whose `Payload` holds EventData or UserData as JSON text."""
+    payload: Any = record["Payload"]
+    if isinstance(payload, str):
+        try:
+            payload = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            payload = None
+    body = payload if isinstance(payload, dict) else {}
+    system = {"EventID": record["EventId"], "Provider_Name": record.get("Provider")}
+    names = {"EventRecordId": "EventRecordID", "UserId": "Security_UserID", "ProcessId": "Execution_ProcessID"}
+    for name in ("Channel", "Computer", "TimeCreated", "Level", "Keywords", *names):
+        if name in record:
+            system[names.get(name, name)] = record[name]
+    return nested_record({**body, "System": system})
+
+
+def wazuh_record(record: Event, win: dict[str, Any]) -> Event:
+    """A Wazuh alert or archive line: `data.win.system` and `data.win.eventdata` with lower first letters."""
+    system = win.get("system")
+    system = dict(system) if isinstance(system, dict) else {}
+    data = win.get("eventdata")
+    data = data if isinstance(data, dict) else {}
+    named = {name[:1].upper() + name[1:]: value for name, value in system.items() if isinstance(name, str)}
+    named["Provider_Name"] = named.pop("ProviderName", None)
+    named["Provider_Guid"] = named.pop("ProviderGuid", None)
+    if "SystemTime" in named:
+        named["TimeCreated"] = named["SystemTime"]
+    out = nested_record({"System": named, "EventData": {n[:1].upper() + n[1:]: v for n, v in data.items()}})
+    if "timestamp" in record:
+        out.setdefault("TimeCreated", record["timestamp"])
     return out
-
-
-def unescape(text: str) -> str:
-    """XML text with its five entities and character references replaced."""
-    if "&" not in text:
-        return text
-
-    def replace(found: re.Match[str]) -> str:
-        name = found[1]
-        if name[0] != "#":
-            return _ENTITIES[name]
-        code = int(name[2:], 16) if name[1] == "x" else int(name[1:])
-        return chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else "\ufffd"
-
-    return _ENTITY.sub(replace, text)
