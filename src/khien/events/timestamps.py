@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from khien.events.batch import MISSING, Event, EventKind, Value, read_path
 
 _ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9})\d*)?)?\s*(Z|z|UTC|[+-]\d\d:?\d\d)?\Z"
+    r"(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9})\d*)?)?\s*(Z|z|UTC|[+-]\d\d:?\d\d)?\Z"
 )
 _MONTHS = {
     name: number
@@ -17,8 +17,10 @@ _MONTHS = {
     )
 }
 _SYSLOG = re.compile(
-    r"([A-Za-z]{3})\s+(\d{1,2})\s+(?:(\d{4})\s+)?(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:\s+(\d{4}))?\Z"
+    r"(?:[A-Z][a-z]{2},? )?([A-Za-z]{3})\s+(\d{1,2})\s+(?:(\d{4})\s+)?"
+    r"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:\s+(\d{4}))?\Z"
 )
+_AMERICAN = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}) (\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)? ?([AaPp])[Mm]\Z")
 _WEB = re.compile(r"\[?(\d\d)/([A-Za-z]{3})/(\d{4}):(\d\d):(\d\d):(\d\d)\s*([+-]\d{4})?\]?\Z")
 _NUMBER = re.compile(r"\d{9,19}(?:\.\d{1,9})?\Z")
 _DOTNET = re.compile(r"/Date\((\d{9,16})\)/\Z")
@@ -30,7 +32,8 @@ def parse_time(value: Value, year: int | None = None) -> int | None:
 
     ISO 8601 and RFC 3339 (no zone means UTC), epoch seconds, milliseconds, microseconds and
     nanoseconds told by their size, syslog (`Jan  2 03:04:05`, with `year` or else the year that
-    puts it nearest to now without lying ahead of tomorrow) and web server times.
+    puts it nearest to now without lying ahead of tomorrow), C library (`Mon Jan  2 03:04:05 2026`), web
+    server and American (`1/2/2026 3:04:05 PM`) times.
     """
     if isinstance(value, bool) or value is None or value is MISSING:
         return None
@@ -62,6 +65,8 @@ def parse_time(value: Value, year: int | None = None) -> int | None:
         )
     if (old := _SYSLOG.match(text)) and old[1].lower() in _MONTHS:
         return _syslog(old, year)
+    if american := _AMERICAN.match(text):
+        return _american(american)
     if dotnet := _DOTNET.match(text):
         return _epoch(int(dotnet[1]))
     return None
@@ -81,6 +86,15 @@ def _iso(found: re.Match[str]) -> int | None:
         micros,
         zone if zone and zone[0] in "+-" else None,
     )
+
+
+def _american(found: re.Match[str]) -> int | None:
+    hour = int(found[4])
+    if not 1 <= hour <= 12:
+        return None
+    hour = hour % 12 + (12 if found[8] in "Pp" else 0)
+    micros = int((found[7] or "0")[:6].ljust(6, "0"))
+    return _moment(int(found[3]), int(found[1]), int(found[2]), hour, int(found[5]), int(found[6] or 0), micros, None)
 
 
 def _moment(

@@ -17,11 +17,17 @@ DEVICE = re.compile(
 )
 """The mark of messages of Cisco (`%SYS-5-CONFIG_I:`) and Huawei (`%%01BGP/3/BGP_AUTH_FAILED(l)`) devices."""
 _TIMED = re.compile(
-    r"\W{0,2}(?:\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d|\d\d[-/.]\d\d[-/.]\d{2,4} \d\d:\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"
+    r"\W{0,2}(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d|\d\d[-/.]\d\d[-/.]\d{2,4} \d\d:\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"
     r"|(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)\b)"
 )
+_APACHE = re.compile(
+    r"\[[^\]]{10,40}\] \[[^\]]{1,64}\] (?:\[pid [^\]]{1,40}\] )?"
+    r".{0,200}?(?:\[client (?P<ip>[^\]\s]{2,64}?)(?::\d{1,5})?\]|AH\d{5}:)"
+)
+_NGINX = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[[a-z]{3,8}\] \d{1,10}#\d{1,10}: ")
 _TIME = re.compile(
-    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"
+    r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
+    r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,6})?(?: \d{4}\b)?"
 )
 
 
@@ -35,6 +41,10 @@ def parse(line: str) -> Event:
         host = line.split(" ", 1)[0]
         if "%" not in host:
             record["hostname"] = host.rstrip(":")
+    elif line[:1] == "[" and (found := _APACHE.match(line)):
+        record.update({"device": "apache", **({"c-ip": found["ip"]} if found["ip"] else {})})
+    elif _NGINX.match(line):
+        record["device"] = "nginx"
     return record
 
 

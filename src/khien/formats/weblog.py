@@ -86,7 +86,7 @@ def _target(target: str, record: Event) -> None:
     record["uri-forms"] = [target, query] if question else target
     if question:
         record["cs-uri-query"] = record["c-uri-query"] = query
-    name, dot, extension = stem.rpartition("/")[2].rpartition(".")
+    _, dot, extension = stem.rpartition("/")[2].rpartition(".")
     if dot and extension.isalnum() and len(extension) <= 16:
         record["c-uri-extension"] = extension
 
@@ -138,7 +138,7 @@ def _w3c(line: str, fields: list[str]) -> Event | None:
         query = str(record.get("cs-uri-query", "")).removeprefix("?")
         _target(f"{stem}?{query}" if query else stem, record)
     elif "c-uri" in record or "cs-uri" in record:
-        _target(record.get("cs-uri", record.get("c-uri")), record)
+        _target(str(record.get("cs-uri", record.get("c-uri"))), record)
     if "s-sitename" in record or "s-ip" in record:
         record["w3c"] = "iis"
     return record

@@ -1,0 +1,105 @@
+"""Windows events as XML text: exported files, and single events inside syslog, Splunk or Sentinel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from khien.errors import Problem
+from khien.events.batch import Event, Value
+from khien.events.records import RecordBlock
+from khien.formats.format import BLOCK_RECORDS, MAX_LINE, Format, Report
+from khien.formats.windows_shapes import nested_record
+from khien.formats.xml_text import unescape, xml_data
+
+_READ = 1 << 20
+_OPEN = re.compile(rb"<Event(?=[\s>])")
+_SYSTEM = re.compile(r"<System(?:\s[^<>]{0,400})?>(.{0,20000}?)</System>", re.DOTALL)
+_USER_DATA = re.compile(r"<UserData(?:\s[^<>]{0,400})?>(.*?)</UserData>", re.DOTALL)
+_ELEMENT = re.compile(r"<([A-Za-z_][\w.\-]{0,120})((?:\s[^<>]{0,2000}?)?)(?:/>|>([^<]*)</\1\s*>)")
+_ATTRIBUTE = re.compile(r"([A-Za-z_][\w.:\-]{0,120})\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+
+
+def xml_event(text: str) -> dict[str, Any] | None:
+    """An event's XML as the nested objects that other readers give (`System`, `EventData`, `UserData`)."""
+    found = _SYSTEM.search(text)
+    if not found:
+        return None
+    system: dict[str, Any] = {}
+    for name, attributes, content in _ELEMENT.findall(found[1]):
+        element: dict[str, Any] = {key: unescape(one or two) for key, one, two in _ATTRIBUTE.findall(attributes)}
+        if content:
+            element["#text"] = unescape(content)
+        system[name] = {"#attributes": {k: v for k, v in element.items() if k != "#text"}, **_text(element)}
+    event: dict[str, Any] = {"System": system}
+    rest = text[found.end() :]
+    data: dict[str, Value] = dict(xml_data(rest))
+    if data:
+        event["EventData"] = data
+    if inner := _USER_DATA.search(rest):
+        event["UserData"] = {
+            "UserData": {name: unescape(content) for name, _, content in _ELEMENT.findall(inner[1]) if name != "Data"}
+        }
+    return event
+
+
+def _text(element: dict[str, Any]) -> dict[str, Any]:
+    return {"#text": element["#text"]} if "#text" in element else {}
+
+
+def xml_record(text: str) -> Event | None:
+    """The flat record of an event's XML; None where it is none."""
+    event = xml_event(text)
+    return None if event is None else nested_record(event)
+
+
+def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
+    """The events of an XML export, one after another; what surrounds them does not matter."""
+    data = b""
+    number = bad = first = 0
+    numbers: list[int] = []
+    records: list[Event] = []
+    ended = False
+    while not ended:
+        more = stream.read(_READ)
+        ended = not more
+        data += more
+        at = 0
+        while opened := _OPEN.search(data, at):
+            close = data.find(b"</Event>", opened.end())
+            if close < 0:
+                at = opened.start()
+                break
+            number += 1
+            record = xml_record(data[opened.start() : close].decode("utf-8", "replace").replace("\x00", ""))
+            at = close + 8
+            if record is None:
+                bad, first = bad + 1, first or number
+                continue
+            numbers.append(number)
+            records.append(record)
+            if len(records) >= BLOCK_RECORDS:
+                yield RecordBlock("windows", numbers, records)
+                numbers, records = [], []
+        else:
+            at = max(at, len(data) - 8)
+        data = data[at:]
+        if len(data) > MAX_LINE:
+            number += 1
+            report(Problem(path, f"event {number}", f"larger than {MAX_LINE >> 20} MB: skipped"))
+            data = data[6:] if _OPEN.search(data, 6) else b""
+    if records:
+        yield RecordBlock("windows", numbers, records)
+    if _OPEN.search(data):
+        report(Problem(path, f"event {number + 1}", "the input ends inside an event", "It was cut off; copy it again"))
+    if bad:
+        report(Problem(path, f"event {first}", "is an event without System", count=bad))
+
+
+def _sniff(head: bytes) -> float:
+    text = head.lstrip(b" \t\r\n\xef\xbb\xbf")
+    return 0.95 if text[:1] == b"<" and _OPEN.search(head) and b"<System>" in head else 0.0
+
+
+FORMAT = Format("winxml", "Windows events exported as XML", _sniff, read)
