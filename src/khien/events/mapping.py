@@ -60,7 +60,11 @@ class Table:
         """The kind of records whose key fields have these values; one object for equal kinds."""
         record = dict(zip(self.key, values, strict=True))
         chosen = [entry for entry in self.entries if holds(entry.when, lambda name: record.get(name, MISSING))]
-        constants = {name: record[name] for name in self.key if name in self.constants}
+        constants = {
+            name: None if isinstance(record[name], tuple) else record[name]
+            for name in self.key
+            if name in self.constants
+        }
         identity = (
             tuple(id(entry) for entry in chosen),
             tuple((name, type(value), value) for name, value in constants.items()),
@@ -94,10 +98,19 @@ def holds(conditions: Conditions, read: Callable[[str], Value]) -> bool:
         value = read(name)
         if value is MISSING or value is None:
             return False
-        text = (value_text(value) or "").lower() if not isinstance(value, list) else "\x00"
-        if not any(glob == "*" or glob == text or ("*" in glob and _glob(glob).match(text)) for glob in globs):
+        texts = [(value_text(each) or "").lower() for each in (value if isinstance(value, list | tuple) else (value,))]
+        if not any(
+            glob == "*" or glob in texts or ("*" in glob and any(map(_glob(glob).match, texts))) for glob in globs
+        ):
             return False
     return True
+
+
+def _hashable(value: Value) -> Value:
+    """A key value to look up: a short list of texts as a tuple, which meets a condition when an element does."""
+    if isinstance(value, list) and len(value) <= 8 and not any(isinstance(each, list | dict) for each in value):
+        return tuple(value)
+    return None if isinstance(value, list | dict) else value
 
 
 @lru_cache(maxsize=2048)
@@ -131,7 +144,7 @@ class Classifier:
         try:
             known = table.key_entries.get(typed)
         except TypeError:  # a list or an object where a text should be
-            return table.kind(tuple(None if isinstance(value, list | dict) else value for value in values))
+            return self.kind(family, tuple(_hashable(value) for value in values))
         if known is None:
             if len(table.key_entries) >= _MOST_REMEMBERED:
                 table.key_entries.clear()

@@ -18,6 +18,7 @@ from khien.formats.format import BLOCK_RECORDS, MAX_LINE, Format, Report
 from khien.formats.syslog_shapes import syslog_record
 from khien.formats.windows_shapes import windows_record
 from khien.formats.windows_xml import xml_record
+from khien.formats.zeek_shapes import zeek_record
 
 _READ = 1 << 20
 # What matters to find where an object ends: strings whole, and brackets.
@@ -41,6 +42,8 @@ def shaped(record: Event) -> tuple[str, Event]:
     raw = record.get("_raw", record.get("Event", record.get("xml")))
     if isinstance(raw, str) and raw.lstrip().startswith("<Event") and (flat := xml_record(raw)) is not None:
         return "windows", flat
+    if (zeek := zeek_record(record)) is not None:
+        return "zeek", zeek
     return syslog_record(record) or (JSON_FAMILY, record)
 
 

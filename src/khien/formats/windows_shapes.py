@@ -186,6 +186,9 @@ def winlogbeat_record(record: Event, winlog: dict[str, Any]) -> Event:
         data = winlog.get(part)
         if isinstance(data, dict):
             _take_data(out, data)
+    if "Data" not in out and "param1" in out:  # unnamed values
+        values = [out[name] for at in range(1, 32) if (name := f"param{at}") in out]
+        out["Data"] = values if len(values) > 1 else values[0]
     names = {
         "channel": "Channel",
         "computer_name": "Computer",
