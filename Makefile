@@ -6,7 +6,9 @@ STAMP := $(VENV)/.installed
 
 .PHONY: run test setup lint types layers check-fast bench lock clean
 
-$(STAMP): pyproject.toml requirements.lock
+NATIVE := hatch_build.py native/Cargo.toml native/Cargo.lock $(wildcard native/src/*.rs)
+
+$(STAMP): pyproject.toml requirements.lock $(NATIVE)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
 	touch $@

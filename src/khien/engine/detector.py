@@ -8,9 +8,11 @@ from itertools import repeat
 
 from khien.engine.clauses import required_texts
 from khien.engine.evidence import Evidence
+from khien.engine.matcher import NOTHING
 from khien.engine.plan import Compiled, Folded, Plan, Settled, Vocabulary, fold_rules
 from khien.engine.row import Row
-from khien.events.batch import MISSING, EventBatch, EventKind
+from khien.engine.values import refers
+from khien.events.batch import MISSING, EventBatch, EventKind, ValueScan
 from khien.events.logsource import LogSource
 from khien.events.text import value_text
 from khien.rules.model import Keyword, KeywordRegex, Rule, RuleSet, Test
@@ -96,6 +98,14 @@ class Detector:
         """The keyword tests for events of the kind."""
         return self.plan(kind).keywords
 
+    def scan(self, kind: EventKind) -> ValueScan | None:
+        """How to tell events of the kind that no rule matches by raw values; None when no rule can match any.
+
+        It says nothing of keywords: whoever uses it looks for those.
+        """
+        judge = self._judge(kind)
+        return judge.scan() if judge.plan.rules else None
+
     def detect(self, batch: EventBatch) -> list[Match]:
         """All matches in a batch, in the order of its events.
 
@@ -123,15 +133,29 @@ class _Judge:
     def matches(self, batch: EventBatch) -> list[Match]:
         known = self._known
         matches: list[Match] = []
-        for index, signature in enumerate(self._signatures(batch)):
-            settled = known.get(signature)
-            if settled is None:
-                if len(known) >= _MOST_REMEMBERED:
-                    known.clear()
-                settled = known[signature] = self.plan.settle(signature)
-            if settled:
+        signatures = self._signatures(batch) if batch.signatures is None else batch.signatures
+        for index, signature in enumerate(signatures):
+            settled = known.get(signature) or self._settle(signature)
+            if settled.open or settled.certain:
                 self._decide(batch, index, settled, matches)
         return matches
+
+    def scan(self) -> ValueScan:
+        plan = self.plan
+        return ValueScan(
+            tuple((plan.read[at], column.signatures.column) for column, at in zip(plan.columns, plan.indexed, strict=True)),
+            (plan.text.signatures.number(NOTHING),) if plan.text is not None else (),
+            tuple((test.field, test.other) for test in plan.references),
+            lambda signature: bool(self._settle(signature)),
+        )
+
+    def _settle(self, signature: tuple[int, ...]) -> Settled:
+        settled = self._known.get(signature)
+        if settled is None:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            settled = self._known[signature] = self.plan.settle(signature)
+        return settled
 
     def _decide(self, batch: EventBatch, index: int, settled: Settled, matches: list[Match]) -> None:
         """Add the matches of one event."""
@@ -156,9 +180,12 @@ class _Judge:
         if plan.text is not None:
             signatures = plan.text.signatures
             if batch.texts is None:
-                columns.append([signatures.number(frozenset())] * len(batch.rows))
+                columns.append([signatures.number(NOTHING)] * len(batch.rows))
             else:
                 columns.append([signatures.of(text) for text in batch.texts])
+        for test in plan.references:
+            one, other = values[plan.positions[test.field]], values[plan.positions[test.other]]
+            columns.append([int(refers(test, a, b)) for a, b in zip(one, other, strict=True)])
         if not columns:  # every test was decided by constants, or is not indexed
             return list(repeat((), len(batch.rows)))
         return list(zip(*columns, strict=True))

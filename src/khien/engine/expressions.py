@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
 import hyperscan
 
-from khien.rules.model import KeywordRegex, Regex
+from khien.rules.model import ANY, DASH, STAR, Keyword, KeywordRegex, Regex, Text
 
 _FLAGS = {
     "i": hyperscan.HS_FLAG_CASELESS,
@@ -68,6 +69,35 @@ def _compile(scanned: list[tuple[int, bytes, int]]) -> Any:
     except (hyperscan.error, ValueError):
         return None
     return database
+
+
+_CLASS = re.compile(r"\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]", re.DOTALL)
+
+
+def portable(test: Text | Keyword | Regex | KeywordRegex) -> str | None:
+    """An expression for the scanning core that finds every ASCII text which passes the test; None where there is none.
+
+    Its syntax is RE2's but for set notation in classes, `{,n}`, and what RE2 itself refuses.
+    """
+    if isinstance(test, Text | Keyword):
+        return _glob(test)
+    pattern = test.pattern
+    if not pattern.isascii() or "{," in pattern or "(?x" in pattern:
+        return None
+    for found in _CLASS.findall(pattern):
+        inner = re.sub(r"\\.|\[:\^?\w+:\]", "", found[1:], flags=re.DOTALL)
+        if "[" in inner or any(operator in inner for operator in ("&&", "--", "~~")):
+            return None
+    return f"(?{test.flags}){pattern}" if test.flags else pattern
+
+
+def _glob(test: Text | Keyword) -> str | None:
+    if not all(part.isascii() for part in test.parts if isinstance(part, str)):
+        return None
+    pieces = {STAR: ".*", ANY: ".", DASH: "[-/]"}
+    body = "".join(pieces[part] if isinstance(part, int) else re.escape(part) for part in test.parts)
+    flags = "s" if test.cased else "is"
+    return f"(?{flags}){body}" if isinstance(test, Keyword) else rf"(?{flags})\A{body}\z"
 
 
 @lru_cache(maxsize=256)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from operator import itemgetter
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any
 
-from ahocorasick_rs import AhoCorasick, Implementation
+import msgspec
 
-from khien.engine.expressions import Suspects, suspects
+from khien._native import Column, Literals
+from khien.engine.expressions import Suspects, portable, suspects
 from khien.engine.literals import END, START, least_length, needles, regex_literals
 from khien.engine.values import TextTest, compare, elements, in_network, text_test
 from khien.events.batch import MISSING, Value
@@ -21,7 +22,6 @@ _MOST_CHARACTERS = 16_000_000
 _LONGEST_KEPT = 4_096
 _LONG = 64
 _MOST_COMBINATIONS = 100_000
-_position = itemgetter(0)
 
 Check = tuple[int, TextTest]
 
@@ -93,11 +93,8 @@ class Matcher:
         self._hits = [tuple(self._exact.get(pattern, ())) for pattern in patterns]
         self._checks = [tuple(self._suspects.get(pattern, ())) for pattern in patterns]
         # What a combination of found literals says: tests passed, and tests to confirm.
-        self._combinations: dict[frozenset[int], tuple[frozenset[int], tuple[Check, ...]]] = {}
-        self._find: Any = None
-        if patterns:
-            automaton = AhoCorasick(patterns, implementation=Implementation.ContiguousNFA)
-            self._find = automaton.find_matches_as_indexes
+        self._combinations: dict[tuple[int, ...], tuple[frozenset[int], tuple[Check, ...]]] = {}
+        self._literals = Literals(patterns) if patterns else None
         self._suspects_of: Suspects | None = None
         if self._scanned:
             self._suspects_of = suspects(tuple(test for test, _ in self._scanned))
@@ -138,10 +135,10 @@ class Matcher:
     def _match_text(self, text: str) -> frozenset[int]:
         found = NOTHING
         checks: tuple[Check, ...] = ()
-        if self._find is not None:
-            hits = self._find(f"{START}{text.lower()}{END}", overlapping=True)
+        if self._literals is not None:
+            hits = self._find(text)
             if hits:
-                found, checks = self._combination(frozenset(map(_position, hits)))
+                found, checks = self._combination(hits)
         more = [number for number, check in checks if check(text)]
         if self._suspects_of is not None:
             for at in self._suspects_of.find(text):
@@ -154,7 +151,39 @@ class Matcher:
             more += [number for number, check in self._every_text if check(text)]
         return found.union(more) if more else found
 
-    def _combination(self, hits: frozenset[int]) -> tuple[frozenset[int], tuple[Check, ...]]:
+    def _find(self, text: str) -> tuple[int, ...]:
+        assert self._literals is not None
+        marked = f"{START}{text.lower()}{END}"
+        try:
+            return self._literals.find(marked)
+        except UnicodeEncodeError:  # a lone surrogate
+            return self._literals.find(marked.encode("utf-8", "replace").decode())
+
+    def match_literals(self, text: str) -> frozenset[int]:
+        """The numbers of the tests that the literals in a text alone tell that it passes."""
+        hits = self._find(text) if self._literals is not None else ()
+        found = self._combination(hits)[0] if hits else NOTHING
+        return found | self._on_any if self._on_any else found
+
+    def column(self, ask: Callable[[bytes], int], by_literals: Callable[[bytes], int], missing: int) -> Column:
+        """A memory of raw JSON values for this matcher's tests."""
+        suspects: list[str] | None = None
+        if self._texts_only and not self._every_text:
+            converted = [portable(test) for test, _ in self._scanned]
+            if None not in converted:
+                suspects = [expression for expression in converted if expression is not None]
+        by_number = dict(self._texts)
+        guarded = [
+            (at, [portable(by_number[number]) or "" for number, _ in checks])
+            for at, checks in enumerate(self._checks)
+            if checks
+        ]
+        long = min((length for length, _ in self._long_texts), default=None)
+        return Column(
+            ask, by_literals, missing, self._literals, guarded, suspects, max(long, _LONG) if long is not None else None
+        )
+
+    def _combination(self, hits: tuple[int, ...]) -> tuple[frozenset[int], tuple[Check, ...]]:
         known = self._combinations.get(hits)
         if known is None:
             passed = frozenset(number for at in hits for number in self._hits[at])
@@ -164,6 +193,13 @@ class Matcher:
                 self._combinations.clear()
             known = self._combinations[hits] = passed, checks
         return known
+
+
+def _decode(raw: bytes) -> Value:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(str(error)) from error
 
 
 class Signatures(dict[Any, int]):
@@ -205,6 +241,19 @@ class Signatures(dict[Any, int]):
                 self._characters = 0
             self[value] = signature
         return signature
+
+    @cached_property
+    def column(self) -> Column:
+        """The same signatures for raw JSON values."""
+        return self.matcher.column(self._ask, self._by_literals, self[MISSING])
+
+    def _ask(self, raw: bytes) -> int:
+        """The signature of a raw value. Raises ValueError."""
+        return self.number(self.matcher.match(_decode(raw)))
+
+    def _by_literals(self, raw: bytes) -> int:
+        """The signature that the literals in a raw text alone give it. Raises ValueError."""
+        return self.number(self.matcher.match_literals(_decode(raw)))
 
     def of(self, value: Value) -> int:
         """The signature of any value, lists and objects included."""

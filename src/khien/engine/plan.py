@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from khien.engine.clauses import Clause, clauses
+from khien.engine.literals import regex_literals
 from khien.engine.matcher import NOTHING, Matcher, Signatures
 from khien.engine.row import Check, Row, all_contained, any_contained, check_of, contained
 from khien.engine.values import holds
 from khien.events.batch import MISSING, EventKind, Value
 from khien.rules.folding import FALSE, fold, tests_of
-from khien.rules.model import STAR, And, Const, FieldRef, Keyword, KeywordRegex, Named, Node, Not, Or, Rule, Test, Text
+from khien.rules.model import ANY, DASH, STAR, And, Const, FieldRef, Keyword, KeywordRegex, Named, Node, Not, Or, Regex, Rule, Test, Text
 
 Masks = tuple[int, int, int]
 # From the indexed tests passed to whether a condition holds, or what is left of it.
 Partial = Callable[[frozenset[int]], bool | Check]
 _CLAUSES = 3
-_LONG = 8
+_RARE = 4
+_BLIND = 1_000
 _NARROW = 1_400
 """Fields with fewer tests are indexed whole: their values recur, or their tests are few."""
 
@@ -133,6 +135,10 @@ class Plan:
         self.positions = {name: at for at, name in enumerate(self.read)}
         self.tests = frozenset(used)
         self._checks: dict[Test, Check] = {}
+        # Comparisons of two fields that are part of a signature: that they may hold.
+        self.references = {
+            test: vocabulary.number(test) for test in used if isinstance(test, FieldRef) and test.how == "equals"
+        }
         nodes = [Or(each.conditions) if len(each.conditions) > 1 else each.conditions[0] for each in rules]
         index = self._choose(nodes, used)
         self._numbers = {test: vocabulary.number(test) for test in index}
@@ -144,26 +150,27 @@ class Plan:
         tests = list(used)
         places = {test: at for at, test in enumerate(tests)}
 
+        sizes = Counter(test.field for test in tests if not isinstance(test, Keyword | KeywordRegex))
+
+        def is_narrow(test: Test) -> bool:
+            return not isinstance(test, Keyword | KeywordRegex) and sizes[test.field] < _NARROW
+
         def weigh(test: Test) -> Clause | None:
             if isinstance(test, FieldRef):
                 return None
-            return used[test] + _commonness(test), frozenset({places[test]})
+            last_resort = _BLIND if _is_blind(test) and not is_narrow(test) else 0
+            return used[test] + _commonness(test) + last_resort, frozenset({places[test]})
 
         found = [clauses(node, weigh, _CLAUSES) for node in nodes]
         index = {test for each in found if each for test in each[0][1]}
-        sizes = Counter(test.field for test in tests if not isinstance(test, Keyword | KeywordRegex | FieldRef))
         index |= {
-            places[test]
-            for test in tests
-            if not isinstance(test, Keyword | KeywordRegex | FieldRef) and sizes[test.field] < _NARROW
+            places[test] for test in tests if not isinstance(test, FieldRef) and (is_narrow(test) or _is_rare(test))
         }
         number = self.vocabulary.number
         self.test_masks: dict[int, Masks] = {}
         free = [0, 0, 0]  # rules without an n-th clause
         for at, each in enumerate(found):
-            worthwhile = each[:1] + [
-                clause for clause in each[1:] if all(test in index or _is_cheap(tests[test]) for test in clause[1])
-            ]
+            worthwhile = each[:1] + [clause for clause in each[1:] if clause[1] <= index]
             for nth in range(_CLAUSES):
                 if nth >= len(worthwhile):
                     free[nth] |= 1 << at
@@ -195,8 +202,10 @@ class Plan:
         candidates = self._candidates(signature)
         if not candidates:
             return Settled(NOTHING, (), ())
+        maybe = signature[len(self.all_columns) :]
         passed = NOTHING.union(
-            *(column.signatures.sets[number] for column, number in zip(self.all_columns, signature, strict=True))
+            *(column.signatures.sets[number] for column, number in zip(self.all_columns, signature, strict=False)),
+            [number for number, held in zip(self.references.values(), maybe, strict=True) if held],
         )
         certain = []
         undecided = []
@@ -216,16 +225,12 @@ class Plan:
     def _candidates(self, signature: tuple[int, ...]) -> int:
         """A bit for each rule that an event of this signature may match."""
         first, second, third = self.free
-        for column, number in zip(self.all_columns, signature, strict=True):
+        for column, number in zip(self.all_columns, signature, strict=False):
             one, two, three = column.masks.get(number) or column.mask(number)
             first |= one
             second |= two
             third |= three
         return first & second & third
-
-    def is_indexed(self, test: Test) -> bool:
-        """Whether a signature tells if the test holds."""
-        return test in self._numbers
 
     def check(self, test: Test) -> Check:
         """A function from a row to whether a test of the plan holds."""
@@ -250,6 +255,9 @@ class Plan:
         if number is not None:
             return lambda passed: number in passed
         check = self.check(node)
+        maybe = self.references.get(node) if isinstance(node, FieldRef) else None
+        if maybe is not None:
+            return lambda passed: check if maybe in passed else False
         return lambda passed: check
 
     def _junction(self, node: And | Or) -> Partial:
@@ -260,7 +268,7 @@ class Plan:
         compound: list[Partial] = []
         checks: list[Check] = []
         for item in node.items:
-            if isinstance(item, And | Or | Not | Const | Named):
+            if isinstance(item, And | Or | Not | Const | Named | FieldRef):
                 compound.append(self._partial(item))
             elif item in self._numbers:
                 numbers.add(self._numbers[item])
@@ -396,15 +404,18 @@ def _commonness(test: Test) -> float:
     return 8 / (2 + _sharpness(test))
 
 
-def _is_cheap(test: Test) -> bool:
-    """Whether indexing a test costs next to nothing: a literal that few texts hold."""
+def _is_rare(test: Test) -> bool:
+    """Whether the literal scan alone decides a test, by a literal that few texts hold by chance."""
     if not isinstance(test, Text) or test.cased:
         return False
-    anchored = test.parts[:1] != (STAR,) or test.parts[-1:] != (STAR,)
-    plain = sum(isinstance(part, str) for part in test.parts) == 1 and all(
-        p == STAR or isinstance(p, str) for p in test.parts
-    )
-    return plain and (anchored or _sharpness(test) >= _LONG)
+    if sum(isinstance(part, str) for part in test.parts) != 1 or ANY in test.parts or DASH in test.parts:
+        return False
+    return _sharpness(test) >= _RARE or STAR not in (test.parts[0], test.parts[-1])
+
+
+def _is_blind(test: Test) -> bool:
+    """Whether a test is an expression without a literal to look for."""
+    return isinstance(test, Regex | KeywordRegex) and regex_literals(test.pattern, test.flags) is None
 
 
 def _sharpness(test: Test) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from khien._native import Column
 from khien.events.logsource import LogSource
 
 
@@ -64,6 +65,21 @@ class EventKind:
         return self.aliases.get(sigma_field, (sigma_field,))
 
 
+@dataclass(frozen=True, slots=True)
+class ValueScan:
+    """How to tell events that no rule matches by their raw values alone.
+
+    A signature has a number for each of `columns` (Sigma field and its memory of values), then
+    `extra`, then 1 for each of `references` (pairs of Sigma fields), or 0 where the two surely differ in
+    more than case. `settle` tells whether events of a signature may match.
+    """
+
+    columns: tuple[tuple[str, Column], ...]
+    extra: tuple[int, ...]
+    references: tuple[tuple[str, str], ...]
+    settle: Callable[[tuple[int, ...]], bool]
+
+
 class Projection(Protocol):
     """Which fields of a kind anyone will read: readers materialise those alone."""
 
@@ -81,7 +97,8 @@ class EventBatch:
     `rows[i]` has one value for each name of `fields`, MISSING where the event has none.
     `texts`, when the projection wants it, has the text of all values of each event, joined by
     newlines. `numbers[i]` is the record number in the file, from 1 (for EVTX the record id).
-    `event(i)` gives all fields of event i as a new flat dict.
+    `event(i)` gives all fields of event i as a new flat dict. `signatures`: what a reader that went by
+    the kind's `ValueScan` found out about each event.
     """
 
     kind: EventKind
@@ -91,6 +108,7 @@ class EventBatch:
     numbers: Sequence[int]
     event: Callable[[int], Event]
     texts: Sequence[str] | None = None
+    signatures: Sequence[tuple[int, ...]] | None = None
 
 
 def read_path(event: Mapping[str, Value], name: str) -> Value:

@@ -24,6 +24,7 @@ from khien.formats.sniff import formats, sniff
 from khien.hunt.assembly import Assembler, Encoded
 from khien.hunt.memory import keep_blocks
 from khien.hunt.plans import HuntPlan
+from khien.rules.model import Keyword, KeywordRegex
 
 
 @dataclass(slots=True)
@@ -56,13 +57,18 @@ class Projected:
     def __init__(self, detector: Detector) -> None:
         self.fields = detector.fields
         self.wants_text = detector.wants_text
+        self.scan = detector.scan
         self._detector = detector
         self._finder = KeywordFinder()
+        self._kinds: list[EventKind] = []
+        self._keywords: frozenset[Keyword | KeywordRegex] = frozenset()
 
     def text_places(self, kinds: Sequence[EventKind], data: bytes) -> Sequence[int] | None:
         """See `LineProjection`."""
-        keywords = frozenset(test for kind in kinds for test in self._detector.keywords(kind))
-        return self._finder.find(keywords, data)
+        if kinds != self._kinds:
+            self._kinds = list(kinds)
+            self._keywords = frozenset(test for kind in kinds for test in self._detector.keywords(kind))
+        return self._finder.find(self._keywords, data)
 
 
 class Worker:

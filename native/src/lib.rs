@@ -1,0 +1,22 @@
+//! The scanning core: from the bytes of JSON lines to the few lines that any rule may match.
+//!
+//! It knows no rules. It splits objects into raw values, and remembers for each raw value the number
+//! (its *signature*) that Python gave it. What a value or a tuple of signatures means is decided in
+//! Python, once; everything unusual is handed back to Python's readers.
+
+mod column;
+mod hash;
+mod json;
+mod literals;
+mod scanner;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<literals::Literals>()?;
+    module.add_class::<column::Column>()?;
+    module.add_class::<scanner::Shape>()?;
+    module.add_class::<scanner::Scanner>()?;
+    Ok(())
+}

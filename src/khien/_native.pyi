@@ -1,0 +1,47 @@
+"""The scanning core, written in Rust (`native/`)."""
+
+from collections.abc import Callable, Sequence
+
+class Literals:
+    """Finds which of many literals occur in a text."""
+
+    def __init__(self, literals: Sequence[str]) -> None: ...
+    def find(self, text: str) -> tuple[int, ...]:
+        """The positions of the literals that occur, sorted, each once."""
+
+class Column:
+    """Remembers the signatures of a field's raw JSON values."""
+
+    def __init__(
+        self,
+        ask: Callable[[bytes], int],
+        by_literals: Callable[[bytes], int],
+        missing: int,
+        literals: Literals | None,
+        guarded: Sequence[tuple[int, Sequence[str]]],
+        suspects: Sequence[str] | None,
+        long: int | None,
+    ) -> None: ...
+    def signature(self, raw: bytes) -> int:
+        """The signature of a raw JSON value, as a scan would give it."""
+
+class Shape:
+    """How lines of one kind are looked at."""
+
+    def __init__(
+        self,
+        columns: Sequence[tuple[Sequence[str], Column]],
+        extra: Sequence[int],
+        references: Sequence[tuple[Sequence[str], Sequence[str]]],
+        settle: Callable[[tuple[int, ...]], bool] | None,
+        wants_text: bool,
+    ) -> None: ...
+
+class Scanner:
+    """Scans blocks of JSON lines for those that rules may match."""
+
+    def __init__(self, keys: Sequence[str], shape_of: Callable[[bytes], Shape | None]) -> None: ...
+    def scan(
+        self, data: bytes, end: int, places: Sequence[int] | None
+    ) -> tuple[int, list[tuple[int, int, int]], list[tuple[Shape, int, int, int, tuple[int, ...]]]]:
+        """Number of lines; those for the general reader (number from 0, start, end); those found."""
