@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
-from formats.reading import see
 from hypothesis import given
 from hypothesis import strategies as st
 
+from formats.reading import see
 from khien.errors import MappingError
 from khien.events.batch import MISSING, EventKind
 from khien.events.logsource import LogSource

@@ -86,7 +86,7 @@ def test_moments_outside_the_calendar_are_shown_as_nothing() -> None:
     assert format_time(10**20) == ""
 
 
-@given(st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1)))  # noqa: DTZ001
+@given(st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1)))
 def test_what_is_formatted_reads_back_as_the_same_moment(when: datetime) -> None:
     moment = int(when.replace(tzinfo=UTC, microsecond=0).timestamp()) * 1_000_000 + when.microsecond
     assert parse_time(format_time(moment)) == moment

@@ -60,43 +60,35 @@ def _object(value: Event, depth: int) -> Iterator[Event]:
                 for item in inner:
                     yield from _object(item, depth + 1)
                 return
-    carried = _carried(value)
-    if carried is None:
+    place = _carrier(value)
+    if place is None:
         yield value
-    else:
-        yield from _object({**{k: v for k, v in value.items() if k not in carried}, **carried}, depth + 1)
+        return
+    name, carried = place
+    around = {key: each for key, each in value.items() if key != name and key not in carried}
+    yield from _object({**around, **carried}, depth + 1)
 
 
-def _carried(value: Event) -> Event | None:
-    """What an envelope carries; None where the object is no envelope."""
+def _carrier(value: Event) -> tuple[str, Event] | None:
+    """The field in which an envelope carries an event, and the event; None where the object is no envelope."""
     if "_index" in value:  # Elasticsearch and OpenSearch
-        source = value.pop("_source", None)
+        source, fields = value.get("_source"), value.get("fields")
         if isinstance(source, dict):
-            inner: Event = source
-            return inner
-        fields = value.pop("fields", None)
+            return "_source", source
         if isinstance(fields, dict):
-            return {k: v[0] if isinstance(v, list) and len(v) == 1 else v for k, v in fields.items()}
+            return "fields", {k: v[0] if isinstance(v, list) and len(v) == 1 else v for k, v in fields.items()}
         return None
-    if "detail-type" in value and isinstance(value.get("detail"), dict):  # Amazon EventBridge
-        return _take(value, "detail")
-    if "preview" in value and isinstance(value.get("result"), dict):  # Splunk export
-        return _take(value, "result")
-    if "sourcetype" in value and isinstance(value.get("event"), dict):  # Splunk HTTP event collector
-        return _take(value, "event")
+    for name, sign in (("detail", "detail-type"), ("result", "preview"), ("event", "sourcetype")):
+        inner = value.get(name)  # Amazon EventBridge, Splunk export, Splunk HTTP event collector
+        if sign in value and isinstance(inner, dict):
+            return name, inner
     for name in _TEXTS if "winlog" not in value else ():
         text = value.get(name)
         if isinstance(text, str) and text[:1] == "{" and text.rstrip()[-1:] == "}":
-            inner = _json(text)
-            if inner:
-                del value[name]
-                return inner
+            carried = _json(text)
+            if carried:
+                return name, carried
     return None
-
-
-def _take(value: Event, name: str) -> Event:
-    inner: Event = value.pop(name)
-    return inner
 
 
 def _json(text: str) -> Value:
