@@ -93,7 +93,9 @@ def parse(line: str) -> tuple[str, Event] | None:
             "program": (found[4] or "").lower(),
             "message": found[6],
         }
-        if found[5]:
+        if record["program"].startswith("%"):  # a network device's mnemonic
+            record.update(program="", message=line[found.start(4) :])
+        elif found[5]:
             record["pid"] = found[5]
         if found[1]:
             _priority(record, int(found[1]))
