@@ -47,6 +47,27 @@ def test_both_rfcs_and_what_servers_make_of_them_are_read(line: str) -> None:
     assert seen.time[4:16] == "-03-02T01:02"
 
 
+@pytest.mark.parametrize("host", ["192.0.2.7", "2001:db8::7", "[192.0.2.7]", "INFO-server", "may_02.tinh.example"])
+def test_hosts_have_many_forms(host: str) -> None:
+    assert fields(f"2026-03-02T01:02:03Z {host} app: x")["hostname"] == host
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-03-02 01:02:03,500 ERROR [main] org.example.Pump: x",
+        "2026-03-02 01:02:03.500  INFO 9 --- [main] org.example.Pump : x",
+        "2026-03-02 01:02:03,500 - django - ERROR - x",
+        "2026-03-02 01:02:03.500 UTC [9] LOG:  statement: SELECT 1",
+        "2026-03-02T01:02:03.500000Z 9 [Note] x",
+        "2026-03-02 01:02:03.500 [http-1] WARN o.e.Pump - x",
+    ],
+)
+def test_lines_of_applications_are_no_syslog(line: str) -> None:
+    assert parse(line) is None
+    assert "jvm/application/*" in read_one(line).sources
+
+
 def test_structured_data_and_priority_become_fields() -> None:
     record = fields('<165>1 2026-03-02T01:02:03Z h app - ID47 [x@1 iut="3" q="a\\"b\\]c"][y@1 z=""] text')
     assert (record["iut"], record["q"], record["z"], record["msgid"]) == ("3", 'a"b]c', "", "ID47")

@@ -78,6 +78,11 @@ def text_encoding(head: bytes) -> str | None:
     sample = head[:4096]
     if len(sample) >= 8:
         half = len(sample) // 2
+        wide = [sample[at::4].count(0) for at in range(4)]
+        if min(wide[1:]) > half * 0.4 and wide[0] < half * 0.05:
+            return "utf-32-le"
+        if min(wide[:3]) > half * 0.4 and wide[3] < half * 0.05:
+            return "utf-32-be"
         even, odd = sample[0::2].count(0), sample[1::2].count(0)
         if odd > half * 0.7 and even < half * 0.1:
             return "utf-16-le"

@@ -19,7 +19,9 @@ _OLD = re.compile(
     r"(?:<(\d{1,3})>)?"
     r"((?:[A-Z][a-z]{2} [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,6})?)"
     r"|(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)) "
-    r"(\S{1,255}) (?:([^\s\[\]:]{1,128})(?:\[([^\]\s]{1,32})\])?: ?)?(.*)",
+    # Then a host: no level, zone or thread, with which lines of applications go on.
+    r"(?!(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|SEVERE|FATAL|CRITICAL|LOG|UTC|GMT)[ :]|\d+ |[A-Z]{3,4} \[)"
+    r"([A-Za-z0-9:_]\S{0,254}|\[[0-9A-Fa-f.:]{2,45}\]) (?:([^\s\[\]:]{1,128})(?:\[([^\]\s]{1,32})\])?: ?)?(.*)",
     re.DOTALL,
 )
 _NEW = re.compile(
