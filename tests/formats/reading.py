@@ -67,6 +67,8 @@ def read(data: bytes | str, name: str = "") -> list[Seen]:
         head = cast(Peeked, stream).head
     chosen = formats()[name] if name else sniff(head)
     assert chosen is not None, "no format is told"
+    if chosen.seekable:
+        stream = io.BytesIO(raw)
     out = [
         see(block.family, record, number)
         for block in chosen.read(stream, "the.log", lambda problem: None)

@@ -23,6 +23,7 @@ import zstandard
 
 from khien.errors import InputError, Problem
 from khien.formats.format import Report
+from khien.formats.zstd_frames import ZstdStream
 
 Opener = Callable[[], AbstractContextManager[BinaryIO]]
 
@@ -110,6 +111,7 @@ def _zip(label: str, opener: Opener, report: Report, depth: int) -> Iterator[Mem
 
 def _tar(label: str, opener: Opener, report: Report, depth: int) -> Iterator[Member]:
     found: list[tuple[int, str, int]] = []
+    torn = False
     try:
         with opener() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for at, info in enumerate(archive):
@@ -124,8 +126,10 @@ def _tar(label: str, opener: Opener, report: Report, depth: int) -> Iterator[Mem
                     report(Problem(name, "", "is a link or device inside an archive and was left out"))
     except (*_BROKEN, InputError) as error:
         report(_problem(label, error))
+        torn = True
     for at, name, size in found:
-        yield from members(name, size, TarMember(opener, at, name), report, depth + 1)
+        told = torn and at == found[-1][0]
+        yield from members(name, size, TarMember(opener, at, name, told), report, depth + 1)
 
 
 def _seekable(stream: BinaryIO) -> BinaryIO:
@@ -162,8 +166,7 @@ class Decompressed:
             elif self.kind == "xz":
                 stream = cast(BinaryIO, lzma.LZMAFile(packed))
             else:
-                reader = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-                stream = cast(BinaryIO, reader.stream_reader(packed, read_across_frames=True))
+                stream = cast(BinaryIO, ZstdStream(packed))
             yield cast(BinaryIO, Limited(stream, self.label, self.packed))
 
 
@@ -188,11 +191,12 @@ class ZipMember:
 
 @dataclass(frozen=True, slots=True)
 class TarMember:
-    """Opens a member of a tar archive by its place."""
+    """Opens a member of a tar archive by its place. `told`: that it breaks off was reported already."""
 
     opener: Opener
     place: int
     label: str
+    told: bool = False
 
     def __call__(self) -> AbstractContextManager[BinaryIO]:
         return self._open()
@@ -204,18 +208,22 @@ class TarMember:
                 if at == self.place:
                     member = archive.extractfile(info)
                     if member is not None:
-                        yield cast(BinaryIO, Limited(cast(BinaryIO, member), self.label, None))
+                        yield cast(BinaryIO, Limited(cast(BinaryIO, member), self.label, None, self.told))
                         return
         raise InputError("the archive changed while it was read", self.label)
 
 
 class Limited(io.RawIOBase):
-    """A stream that gives what it can until the packed data breaks, and refuses to unpack a bomb."""
+    """A stream that gives what it can until the packed data breaks, and refuses to unpack a bomb.
 
-    def __init__(self, stream: BinaryIO, label: str, packed: int | None) -> None:
+    `told`: where it breaks was reported already, so it just ends there.
+    """
+
+    def __init__(self, stream: BinaryIO, label: str, packed: int | None, told: bool = False) -> None:
         super().__init__()
         self._stream = stream
         self._label = label
+        self._told = told
         self._most = MOST_BYTES if packed is None else max(FREE_BYTES, packed * MOST_RATIO)
         self._read = 0
         self._broken: BaseException | None = None
@@ -230,17 +238,21 @@ class Limited(io.RawIOBase):
         """Up to `size` bytes; what unpacks before a fault comes first, then InputError once."""
         if self._broken is not None:
             error, self._broken = self._broken, None
+            if isinstance(error, InputError):
+                raise error
             raise InputError(_reason(error), self._label, "The rest of it cannot be unpacked") from error
         parts: list[bytes] = []
         left = size if size >= 0 else 1 << 62
         while left > 0:
             try:
                 data = self._stream.read(min(left, 1 << 18))
-            except _BROKEN as error:
-                if not parts:
-                    raise InputError(_reason(error), self._label, "The rest of it cannot be unpacked") from error
+            except (*_BROKEN, InputError) as error:
+                if self._told:
+                    break
                 self._broken = error
-                break
+                if parts:
+                    break
+                return self.read(size)
             if not data:
                 break
             parts.append(data)

@@ -46,7 +46,7 @@ def unwrap(value: Any) -> Iterator[Event]:
 
 
 def _object(value: Event, depth: int) -> Iterator[Event]:
-    if depth > _MOST_DEPTH:
+    if depth > _MOST_DEPTH or ("EventID" in value and "Channel" in value):  # deep enough, or surely an event
         yield value
         return
     if len(value) <= _MOST_KEYS:
