@@ -90,7 +90,7 @@ def whole_text(pattern: str, cased: bool) -> Callable[[str], bool]:
 
 
 def windash(text: str) -> list[str]:
-    places = [found.start() for found in re.finditer(r"\B[-/]\b", text)]
+    places = [found.start() for found in re.finditer(r"\B[-/–—―]\b", text)]
     out = []
     for chosen in itertools.product(DASHES, repeat=len(places)):
         letters = list(text)

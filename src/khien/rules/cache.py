@@ -13,11 +13,11 @@ import msgspec
 
 from khien import __version__
 from khien.rules.collection import load_sources
-from khien.rules.documents import rule_files
+from khien.rules.documents import read_sources, rule_files
 from khien.rules.model import RuleSet
 from khien.rules.patterns import Values
 
-_FORMAT = b"khien-rules-4"
+_FORMAT = b"khien-rules-5"
 _KEEP = 8
 
 
@@ -30,9 +30,8 @@ def load_rules_cached(
     stale entry cannot be read. An entry is MessagePack with its own hash; one that is damaged or
     written by another user is not used. `folder` None switches the cache off.
     """
-    files = rule_files([Path(path) for path in paths])
-    sources = [(str(file), file.read_bytes()) for file in files]
-    if folder is None:
+    sources = read_sources(rule_files([Path(path) for path in paths]))
+    if folder is None or any(isinstance(data, OSError) for _, data in sources):
         return load_sources(sources, placeholders or {})
     key = _key(sources, placeholders or {})
     entry = folder / f"{key}.rules"
@@ -45,9 +44,11 @@ def load_rules_cached(
     return rules
 
 
-def _key(sources: list[tuple[str, bytes]], placeholders: Values) -> str:
+def _key(sources: list[tuple[str, bytes | OSError]], placeholders: Values) -> str:
     digest = hashlib.blake2b(_FORMAT + __version__.encode(), digest_size=24)
     for path, data in sources:
+        if isinstance(data, OSError):
+            continue
         digest.update(f"\0{path}\0{len(data)}\0".encode("utf-8", "surrogateescape"))
         digest.update(data)
     digest.update(msgspec.json.encode(sorted((name, list(values)) for name, values in placeholders.items())))
@@ -63,7 +64,7 @@ def _read(entry: Path) -> RuleSet | None:
         if hashlib.blake2b(data, digest_size=32).digest() != check:
             return None
         return msgspec.msgpack.decode(data, type=RuleSet)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError, RecursionError, MemoryError):  # msgspec's errors are of ValueError
         return None
 
 
@@ -72,10 +73,14 @@ def _write(entry: Path, rules: RuleSet) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     data = msgspec.msgpack.encode(rules)
     handle, name = tempfile.mkstemp(dir=folder)
-    with os.fdopen(handle, "wb") as file:
-        file.write(hashlib.blake2b(data, digest_size=32).digest())
-        file.write(data)
-    Path(name).replace(entry)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.blake2b(data, digest_size=32).digest())
+            file.write(data)
+        Path(name).replace(entry)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
     entries = sorted(folder.glob("*.rules"), key=lambda path: path.stat().st_mtime, reverse=True)
     for old in entries[_KEEP:]:
         old.unlink(missing_ok=True)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from khien.errors import RuleError, UsageError
-from khien.events.logsource import LogSource
 from khien.rules.correlations import correlation_body, in_order
-from khien.rules.detections import detection_conditions
-from khien.rules.documents import Document, parse_documents, rule_files
+from khien.rules.detections import detection_conditions, log_source
+from khien.rules.documents import Document, parse_documents, read_sources, rule_files
 from khien.rules.filters import Filter, apply_filters, parse_filter
 from khien.rules.folding import FALSE, fold
 from khien.rules.model import Correlation, Rule, RuleSet, Unusable
@@ -30,8 +29,7 @@ def load_rules(paths: Iterable[str | Path], placeholders: Values | None = None) 
     `RuleSet.unusable` with the reason; nothing is dropped without a word. Raises UsageError for
     paths that do not exist.
     """
-    files = rule_files([Path(path) for path in paths])
-    return load_sources(((str(file), file.read_bytes()) for file in files), placeholders or {})
+    return load_sources(read_sources(rule_files([Path(path) for path in paths])), placeholders or {})
 
 
 def load_placeholders(path: Path) -> dict[str, list[str | int | float]]:
@@ -46,17 +44,19 @@ def load_placeholders(path: Path) -> dict[str, list[str | int | float]]:
     for document in documents:
         for name, values in document.body.items():
             listed = values if isinstance(values, list) else [values]
-            if not listed or not all(isinstance(value, str | int | float) for value in listed):
+            if not listed or not all(isinstance(value, str | int | float) and value != "" for value in listed):
                 raise UsageError(f"placeholder '{name}' is not a value or a list of values", str(path))
             out[str(name).strip("%")] = listed
     return out
 
 
-def load_sources(sources: Iterable[tuple[str, bytes]], placeholders: Values) -> RuleSet:
-    """Load rules from (path, YAML bytes) pairs."""
+def load_sources(sources: Iterable[tuple[str, bytes | OSError]], placeholders: Values) -> RuleSet:
+    """Load rules from pairs of a path and its YAML bytes, or why they cannot be read."""
     loading = _Loading(placeholders)
     for path, data in sources:
         try:
+            if isinstance(data, OSError):
+                raise RuleError(f"the file cannot be read: {data.strerror or data}", path)
             for document in parse_documents(path, data):
                 loading.take(document)
         except RuleError as error:
@@ -90,10 +90,15 @@ class _Loading:
     def take(self, document: Document) -> None:
         body = document.body
         try:
+            kinds = [key for key in ("detection", "correlation", "filter") if key in body]
+            if len(kinds) > 1:
+                raise RuleError(
+                    f"has both '{kinds[0]}' and '{kinds[1]}'", remedy="Write each into a document of its own"
+                )
             if "correlation" in body:
                 self.correlations.append(document)
             elif "filter" in body:
-                self.filters.append(parse_filter(body, document.path, Placeholders(self.placeholders)))
+                self.filters.append(parse_filter(body, document.path, self.placeholders))
             elif "detection" in body:
                 self._add_rule(document)
             else:
@@ -180,16 +185,6 @@ class _Loading:
         for correlation in cyclic:
             self.refuse(pending[correlation.id][0], "refers to itself through other correlations")
         return ordered
-
-
-def log_source(value: Any) -> LogSource:
-    """A rule's log source. Raises RuleError where it is no map or empty."""
-    if not isinstance(value, Mapping):
-        raise RuleError("has no 'logsource'")
-    parts = {key: str(value.get(key) or "").lower() for key in ("product", "category", "service")}
-    if not any(parts.values()):
-        raise RuleError("'logsource' names neither product nor category nor service")
-    return LogSource(**parts)
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -114,10 +114,11 @@ class _Parser:
     def _of(self, quantifier: str, pattern: str, place: int) -> Node:
         if pattern.lower() == "them":
             pattern = "*"
+        glob = pattern.replace("[", "[[]").replace("?", "[?]")  # only * is a wildcard here
         names = [
             name
             for name in self.items
-            if fnmatchcase(name, pattern.replace("[", "[[]")) and (pattern.startswith("_") or not name.startswith("_"))
+            if fnmatchcase(name, glob) and (pattern.startswith("_") or not name.startswith("_"))
         ]
         if not names:
             raise self._error(f"no detection item is called '{pattern}'", place)

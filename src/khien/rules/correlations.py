@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from math import isfinite
 from typing import Any
 
 from khien.errors import RuleError
@@ -35,7 +36,8 @@ TYPES = (
 )
 TEMPORAL = ("temporal", "temporal_ordered")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000, "y": 31536000}
-_TIMESPAN = re.compile(r"(\d+)\s*([smhdwMy])")
+_TIMESPAN = re.compile(r"([0-9]{1,9})\s*([smhdwMy])")
+_LONGEST = 100 * 31536000
 _OPERATORS = (*COMPARISONS, "eq", "neq")
 
 # A rule's id or name to its id; raises RuleError where there is none or more than one.
@@ -45,33 +47,41 @@ Resolve = Callable[[str], str]
 def parse_timespan(text: Any) -> float:
     """Seconds of a Sigma timespan such as 30s, 5m, 1h, 7d (a month has 30 days, a year 365)."""
     found = _TIMESPAN.fullmatch(str(text).strip())
-    if not found or int(found[1]) == 0:
-        raise RuleError(f"'{text}' is no timespan", remedy="Write a number and one of s, m, h, d, w, M, y")
-    return float(int(found[1]) * _UNIT_SECONDS[found[2]])
+    seconds = int(found[1]) * _UNIT_SECONDS[found[2]] if found else 0
+    if not 0 < seconds <= _LONGEST:
+        raise RuleError(
+            f"'{str(text)[:40]}' is no timespan",
+            remedy="Write a number and one of s, m, h, d, w, M, y; at most 100 years",
+        )
+    return float(seconds)
 
 
 def correlation_body(body: Any, resolve: Resolve) -> dict[str, Any]:
     """The fields of `Correlation` that stand under `correlation:`."""
     if not isinstance(body, dict):
         raise RuleError("'correlation' is not a map")
-    kind = str(body.get("type", ""))
+    kind = str(body.get("type", "")).lower()
     if kind not in TYPES:
         raise RuleError(f"unknown correlation type '{kind}'", remedy=f"Known: {', '.join(TYPES)}")
-    names = _strings(body.get("rules"), "rules")
     condition = body.get("condition")
+    names = _strings(body.get("rules"), "rules")
     if not names and isinstance(condition, str):
-        names = list(dict.fromkeys(w for w in re.findall(r"[^\s()]+", condition) if w not in ("and", "or", "not")))
+        words = re.findall(r"[^\s()]+", condition)
+        names = list(dict.fromkeys(word for word in words if word.lower() not in ("and", "or", "not")))
     if not names:
         raise RuleError("a correlation names its 'rules'")
     ids = {name: resolve(name) for name in names}
+    generate = body.get("generate", False)
+    if not isinstance(generate, bool):
+        raise RuleError("'generate' wants true or false")
     out: dict[str, Any] = {
         "type": kind,
-        "rules": tuple(ids.values()),
+        "rules": tuple(ids[name] for name in names),
         "names": tuple(names),
         "timespan": parse_timespan(body.get("timespan", body.get("timeframe", ""))),
-        "group_by": tuple(_strings(body.get("group-by"), "group-by")),
+        "group_by": tuple(dict.fromkeys(_strings(body.get("group-by"), "group-by"))),
         "aliases": _aliases(body.get("aliases"), resolve),
-        "generate": bool(body.get("generate", False)),
+        "generate": generate,
     }
     if isinstance(condition, str):
         if kind not in TEMPORAL:
@@ -111,8 +121,8 @@ def _bounds(condition: dict[Any, Any], kind: str) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key, value in condition.items():
         if key in _OPERATORS:
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise RuleError(f"condition '{key}' wants a number, not {value!r}")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+                raise RuleError(f"condition '{key}' wants a number, not {str(value)[:40]!r}")
             bounds.append((str(key), value))
         elif key == "field":
             out["field"] = tuple(_strings(value, "condition field"))
@@ -124,15 +134,50 @@ def _bounds(condition: dict[Any, Any], kind: str) -> dict[str, Any]:
             raise RuleError(f"unknown key '{key}' in the correlation's condition")
     if not bounds:
         raise RuleError("the correlation's condition compares nothing", remedy="Add e.g. gte: 10")
-    if kind.startswith("value_") and not out.get("field"):
+    fields = out.get("field", ())
+    if kind.startswith("value_") and not fields:
         raise RuleError(f"'{kind}' needs a 'field' in its condition")
+    if fields and not kind.startswith("value_"):
+        raise RuleError(f"a 'field' in the condition has no meaning for '{kind}'")
+    if len(fields) > 1 and kind != "value_count":
+        raise RuleError(f"'{kind}' reads one field, not {len(fields)}")
+    if "percentile" in out and kind != "value_percentile":
+        raise RuleError(f"'percentile' has no meaning for '{kind}'")
     out["bounds"] = tuple(bounds)
     return out
 
 
 def _reference_tree(condition: str, ids: dict[str, str]) -> RefNode:
     items: dict[str, Node] = {name: Named(rule_id, Or(())) for name, rule_id in ids.items()}
-    return _to_references(parse_condition(condition, items))
+    tree = _to_references(parse_condition(condition, items))
+    used = set(_references(tree))
+    if unused := [name for name, rule_id in ids.items() if rule_id not in used]:
+        raise RuleError(
+            f"the condition does not mention rule '{unused[0]}'", remedy="Take it out of 'rules', or use it"
+        )
+    if _holds_of_nothing(tree):
+        raise RuleError(
+            "the condition is true when nothing happens", remedy="Ask for at least one rule, as in: a and not b"
+        )
+    return tree
+
+
+def _references(node: RefNode) -> Iterator[str]:
+    if isinstance(node, RuleRef):
+        yield node.rule
+    elif isinstance(node, RefNot):
+        yield from _references(node.item)
+    else:
+        for item in node.items:
+            yield from _references(item)
+
+
+def _holds_of_nothing(node: RefNode) -> bool:
+    if isinstance(node, RuleRef):
+        return False
+    if isinstance(node, RefNot):
+        return not _holds_of_nothing(node.item)
+    return (all if isinstance(node, RefAnd) else any)(map(_holds_of_nothing, node.items))
 
 
 def _to_references(node: Node) -> RefNode:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from khien.errors import RuleError
+from khien.events.logsource import LogSource
 from khien.rules.condition import parse_condition
 from khien.rules.model import And, Named, Node, Or
-from khien.rules.modifiers import Key, item_node, join
+from khien.rules.modifiers import Key, item_node, join, scalar_text
 from khien.rules.patterns import Placeholders
 
 _NOT_ITEMS = frozenset({"condition", "timeframe"})
@@ -27,6 +29,21 @@ def detection_conditions(detection: Any, placeholders: Placeholders) -> tuple[No
     return tuple(parse_condition(text, items) for text in listed)
 
 
+def log_source(value: Any) -> LogSource:
+    """A rule's log source. Raises RuleError where it is no map or empty."""
+    if not isinstance(value, Mapping):
+        raise RuleError("has no 'logsource'")
+    parts = {}
+    for key in ("product", "category", "service"):
+        part = value.get(key)
+        if part is not None and not isinstance(part, str):
+            raise RuleError(f"the {key} of 'logsource' is not a text")
+        parts[key] = (part or "").lower()
+    if not any(parts.values()):
+        raise RuleError("'logsource' names neither product nor category nor service")
+    return LogSource(**parts)
+
+
 def named_items(detection: dict[Any, Any], placeholders: Placeholders) -> dict[str, Node]:
     """The detection items by name; each error names the item it stands in."""
     items: dict[str, Node] = {}
@@ -42,11 +59,17 @@ def named_items(detection: dict[Any, Any], placeholders: Placeholders) -> dict[s
     return items
 
 
+def _name(key: Any) -> str:
+    return key if isinstance(key, str) else scalar_text(key)
+
+
 def _body_node(body: Any, placeholders: Placeholders) -> Node:
     if isinstance(body, dict):
         if not body:
             raise RuleError("an empty map matches nothing")
-        nodes = [item_node(Key.parse(str(key)), values, placeholders) for key, values in body.items()]
+        if None in body:
+            raise RuleError("a field has no name")
+        nodes = [item_node(Key.parse(_name(key)), values, placeholders) for key, values in body.items()]
         return join(And, nodes)
     if isinstance(body, list):
         if not body:

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from khien.errors import RuleError, UsageError
+from khien.rules.yaml_loader import load_documents
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SUFFIXES = (".yml", ".yaml")
 TEST_SUFFIX = ".tests.yml"
 _MOST_BYTES = 4 << 20
@@ -27,11 +27,13 @@ class Document:
 
 
 def rule_files(paths: Sequence[Path]) -> list[Path]:
-    """All rule files at or below the paths, sorted, each once. Raises UsageError where there is none."""
+    """All rule files at or below the paths, sorted, each once. Raises UsageError where a path does not exist."""
     found: dict[Path, Path] = {}
     for path in paths:
         if path.is_dir():
-            files = [p for p in sorted(path.rglob("*")) if p.suffix in SUFFIXES and p.is_file()]
+            files = [
+                p for p in sorted(path.rglob("*")) if p.suffix.lower() in SUFFIXES and (p.is_file() or p.is_symlink())
+            ]
         elif path.exists():
             files = [path]
         else:
@@ -40,6 +42,17 @@ def rule_files(paths: Sequence[Path]) -> list[Path]:
             if not file.name.endswith(TEST_SUFFIX):
                 found.setdefault(file.resolve(), file)
     return list(found.values())
+
+
+def read_sources(files: Sequence[Path]) -> list[tuple[str, bytes | OSError]]:
+    """Each file's path with its bytes, or with the reason why it cannot be read."""
+    found: list[tuple[str, bytes | OSError]] = []
+    for file in files:
+        try:
+            found.append((str(file), file.read_bytes()))
+        except OSError as error:
+            found.append((str(file), error))
+    return found
 
 
 def parse_documents(path: str, data: bytes) -> Iterator[Document]:
@@ -53,7 +66,7 @@ def parse_documents(path: str, data: bytes) -> Iterator[Document]:
     shared: dict[str, Any] = {}
     previous: dict[str, Any] = {}
     try:
-        for number, body in enumerate(yaml.load_all(data, Loader=_Loader), 1):
+        for number, body in enumerate(load_documents(data), 1):
             if body is None:
                 continue
             if not isinstance(body, dict):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
+from math import isfinite
 from typing import Any
 
+import re2
+
 from khien.errors import RuleError
-from khien.rules import patterns
+from khien.rules import patterns, spellings
 from khien.rules.model import (
     STAR,
     And,
@@ -33,21 +35,23 @@ from khien.rules.model import (
 
 COMPARISONS = ("lt", "lte", "gt", "gte")
 TIME_PARTS = ("minute", "hour", "day", "week", "month", "year")
-_WIDE = {"wide": "utf-16-le", "utf16le": "utf-16-le", "utf16be": "utf-16-be", "utf16": "utf-16"}
 _PLACES: dict[str, Callable[[Parts], Parts]] = {
     "contains": patterns.contains,
     "startswith": patterns.startswith,
     "endswith": patterns.endswith,
 }
 _FLAGS = {"i": "i", "ignorecase": "i", "m": "m", "multiline": "m", "s": "s", "dotall": "s"}
-KNOWN = frozenset(
-    {"all", "neq", "cased", "windash", "base64", "base64offset", "expand", "exists", "re", "cidr", "fieldref"}
-    | set(COMPARISONS)
-    | set(TIME_PARTS)
-    | set(_WIDE)
-    | set(_PLACES)
-    | set(_FLAGS)
+_ANY_KIND = frozenset({"all", "neq"})
+# What a value is, by the modifier that says so, and which other modifiers then have a meaning.
+_KINDS: tuple[tuple[frozenset[str], frozenset[str]], ...] = (
+    (frozenset({"exists"}), frozenset()),
+    (frozenset({"cidr"}), frozenset()),
+    (frozenset({"fieldref"}), frozenset({"cased", *_PLACES})),
+    (frozenset({"re"}), frozenset({"expand", *_FLAGS, *_PLACES})),
+    (frozenset({*COMPARISONS, *TIME_PARTS}), frozenset({*COMPARISONS, *TIME_PARTS})),
 )
+_TEXT = frozenset({"cased", "windash", "base64", "base64offset", "expand", *spellings.WIDE, *_PLACES})
+KNOWN = _ANY_KIND | _TEXT | frozenset(_FLAGS) | {name for kind, _ in _KINDS for name in kind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,27 @@ class Key:
                 raise RuleError(
                     f"unknown modifier '{modifier}' in '{text}'", remedy=f"Known: {', '.join(sorted(KNOWN))}"
                 )
-        return cls(field, tuple(modifiers))
+        key = cls(field, tuple(modifiers))
+        key._check()
+        return key
+
+    def _check(self) -> None:
+        """Refuse modifiers that say nothing together, which would be dropped without a word."""
+        mine = frozenset(self.modifiers)
+        for kind, others in _KINDS:
+            if found := kind & mine:
+                allowed = kind | others | _ANY_KIND
+                break
+        else:
+            found, allowed = frozenset({"a text"}), _TEXT | _ANY_KIND
+        if extra := [modifier for modifier in self.modifiers if modifier not in allowed]:
+            if extra[0] in _FLAGS:
+                raise RuleError(f"'{self}' has flags of a regular expression without 're'")
+            name = next((m for m in self.modifiers if m in found), "a text")
+            raise RuleError(f"'{self}' has '{extra[0]}' beside '{name}', which has no meaning")
+        for alternatives in (COMPARISONS, TIME_PARTS):
+            if len([m for m in self.modifiers if m in alternatives]) > 1:
+                raise RuleError(f"'{self}' compares in two ways", remedy="Write a map such as {gt: 100, lte: 200}")
 
     def has(self, modifier: str) -> bool:
         """Tell whether the key has the modifier."""
@@ -114,51 +138,64 @@ def join(kind: type[And] | type[Or], nodes: list[Node]) -> Node:
 
 
 def _value_node(key: Key, value: Any, placeholders: patterns.Placeholders) -> Node:
-    modifiers = key.modifiers
+    modifiers = frozenset(key.modifiers)
     if isinstance(value, dict):
         return _range(key, value)
     if isinstance(value, list):
         raise RuleError(f"'{key}' has a list inside a list", remedy="Write one list of values")
-    if key.has("exists"):
+    if value is not None and not isinstance(value, str | bool | int | float | date):
+        raise RuleError(f"'{key}' has a value that is neither text nor number nor true or false")
+    if "exists" in modifiers:
         if not isinstance(value, bool):
             raise RuleError(f"'{key}' wants true or false")
         _need_field(key)
         return Exists(key.field) if value else Not(Exists(key.field))
-    if key.has("fieldref"):
+    if "fieldref" in modifiers:
         return _fieldref(key, value)
-    if any(modifier in COMPARISONS for modifier in modifiers) or any(m in TIME_PARTS for m in modifiers):
+    if modifiers.intersection((*COMPARISONS, *TIME_PARTS)):
         return _compare(key, value)
     if value is None:
-        if key.field == "":
-            return Const(False)
+        _need_field(key)
+        if extra := [modifier for modifier in key.modifiers if modifier not in _ANY_KIND]:
+            raise RuleError(
+                f"'{key}' has null, on which '{extra[0]}' has no meaning", remedy="Write a key for null alone"
+            )
         return Null(key.field)
-    if key.has("cidr"):
+    if "cidr" in modifiers:
         return _cidr(key, value)
-    if key.has("re"):
-        return _regex(key, scalar_text(value))
+    if "re" in modifiers:
+        return _regexes(key, scalar_text(value), placeholders)
     return _text(key, value, placeholders)
 
 
 def _need_field(key: Key) -> None:
     if not key.field:
-        raise RuleError(f"'{key}' needs a field name before the modifiers")
+        raise RuleError(f"'{key}' needs a field name" + (" before the modifiers" if key.modifiers else " for null"))
 
 
 def _text(key: Key, value: Any, placeholders: patterns.Placeholders) -> Node:
-    if any(m in _FLAGS for m in key.modifiers):
-        raise RuleError(f"'{key}' has flags of a regular expression without 're'")
     if key.has("expand"):
         choices = patterns.expand_placeholders(scalar_text(value), placeholders)
+        if not choices:  # a placeholder that is not given
+            return Const(False)
     else:
         choices = [patterns.parse_text(value) if isinstance(value, str) else (scalar_text(value),)]
+    octets = encoded = False
     for modifier in key.modifiers:
-        choices = [new for parts in choices for new in _apply(modifier, parts, key)]
+        choices = [new for parts in choices for new in _apply(modifier, parts, key, octets)]
+        octets = modifier in spellings.WIDE or (octets and not modifier.startswith("base64"))
+        encoded = encoded or octets or modifier.startswith("base64")
     if not choices:
-        return Const(False)
+        raise RuleError(f"'{key}' has a value that is too short to be found", remedy="Give at least two letters")
+    if not encoded:
+        choices = [form for parts in choices for form in spellings.letter_forms(parts)]
     cased = key.has("cased")
-    if key.field == "":
-        return join(Or, [Keyword(_bare(parts), cased) for parts in choices])
-    return join(Or, [Text(key.field, parts, cased) for parts in choices])
+    if key.field:
+        return join(Or, [Text(key.field, parts, cased) for parts in choices])
+    keywords = [_bare(parts) for parts in choices]
+    if () in keywords:
+        raise RuleError("a keyword is empty: every event has it")
+    return join(Or, [Keyword(parts, cased) for parts in keywords])
 
 
 def _bare(parts: Parts) -> Parts:
@@ -168,56 +205,57 @@ def _bare(parts: Parts) -> Parts:
     return parts[start:end]
 
 
-def _apply(modifier: str, parts: Parts, key: Key) -> list[Parts]:
+def _apply(modifier: str, parts: Parts, key: Key, octets: bool) -> list[Parts]:
     if modifier in _PLACES:
         return [_PLACES[modifier](parts)]
     if modifier == "windash":
         return [patterns.windash(parts)]
-    if modifier in _WIDE:
-        return [patterns.normal(p if isinstance(p, int) else _wide(p, _WIDE[modifier]) for p in parts)]
+    if modifier in spellings.WIDE:
+        encoding = spellings.WIDE[modifier]
+        return [patterns.normal(p if isinstance(p, int) else spellings.widened(p, encoding) for p in parts)]
     if modifier == "base64":
-        return [(b64encode(_octets(parts, key)).decode(),)]
+        return [(spellings.base64_text(_octets(parts, key, octets)),)]
     if modifier == "base64offset":
-        return [(text,) for text in _base64_offsets(_octets(parts, key))]
+        return [(text,) for text in spellings.base64_offsets(_octets(parts, key, octets))]
     return [parts]
 
 
-def _wide(text: str, encoding: str) -> str:
-    """The bytes of the encoded text, one character a byte (U+0000 to U+00FF)."""
-    data = text.encode(encoding, "surrogatepass")
-    if encoding == "utf-16":
-        data = b"\xff\xfe" + text.encode("utf-16-le", "surrogatepass")
-    return data.decode("latin-1")
-
-
-def _octets(parts: Parts, key: Key) -> bytes:
+def _octets(parts: Parts, key: Key, octets: bool) -> bytes:
     text = patterns.plain_text(parts)
     if text is None:
         raise RuleError(f"'{key}' cannot encode a value with wildcards", remedy="Escape them or leave them out")
-    wide = any(modifier in _WIDE for modifier in key.modifiers)
-    return text.encode("latin-1") if wide else text.encode()
+    return text.encode("latin-1") if octets else text.encode("utf-8", "surrogatepass")
 
 
-def _base64_offsets(data: bytes) -> list[str]:
-    """The Base64 texts of data at the three places it can have in a longer text, cut to sure letters."""
-    found = []
-    for offset in range(3):
-        text = b64encode(b" " * offset + data).decode()
-        end = {0: None, 1: -3, 2: -2}[(len(data) + offset) % 3]
-        found.append(text[(0, 2, 3)[offset] : end])
-    return [text for text in dict.fromkeys(found) if text]
+def _regexes(key: Key, pattern: str, placeholders: patterns.Placeholders) -> Node:
+    choices = patterns.expand_in_regex(pattern, placeholders) if key.has("expand") else [pattern]
+    return join(Or, [_regex(key, choice) for choice in choices]) if choices else Const(False)
 
 
 def _regex(key: Key, pattern: str) -> Node:
     flags = "".join(sorted({_FLAGS[m] for m in key.modifiers if m in _FLAGS}))
+    places = [m for m in key.modifiers if m in ("startswith", "endswith")]
+    if places and "m" in flags:
+        raise RuleError(f"'{key}' has '{places[0]}' beside the flag 'm', which makes the ends those of lines")
+    if "startswith" in places and "contains" not in key.modifiers:
+        pattern = f"^(?:{pattern})"
+    if "endswith" in places and "contains" not in key.modifiers:
+        pattern = f"(?:{pattern})$"
+    _check_regex(key, pattern)
+    return Regex(key.field, pattern, flags) if key.field else KeywordRegex(pattern, flags)
+
+
+def _check_regex(key: Key, pattern: str) -> None:
+    """An expression must mean something to Python's `re` or to RE2."""
     try:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        raise RuleError(f"'{key}' has a regular expression that does not parse: {error}") from error
-    extra = [m for m in key.modifiers if m not in _FLAGS and m not in ("re", "all", "neq")]
-    if extra:
-        raise RuleError(f"'{key}' combines 're' with '{extra[0]}', which has no meaning")
-    return Regex(key.field, pattern, flags) if key.field else KeywordRegex(pattern, flags)
+        options = re2.Options()
+        options.log_errors = False
+        try:
+            re2.compile(pattern, options)
+        except re2.error:
+            raise RuleError(f"'{key}' has a regular expression that does not parse: {error}") from error
 
 
 def _cidr(key: Key, value: Any) -> Node:
@@ -233,19 +271,24 @@ def _fieldref(key: Key, value: Any) -> Node:
     _need_field(key)
     if not isinstance(value, str) or not value:
         raise RuleError(f"'{key}' wants the name of another field")
-    how = next((m for m in key.modifiers if m in _PLACES), "equals")
+    if "*" in value or "?" in value:
+        raise RuleError(f"'{key}' has a field name with wildcards")
+    places = {m for m in key.modifiers if m in _PLACES}
+    how = "equals" if not places else "contains" if len(places) > 1 else places.pop()
     return FieldRef(key.field, value, how, key.has("cased"))
 
 
 def _number(key: Key, value: Any) -> float | int:
-    if isinstance(value, bool) or value is None:
-        raise RuleError(f"'{key}' wants a number, not {value!r}")
-    if isinstance(value, int | float):
-        return value
+    wanted = RuleError(f"'{key}' wants a number, not {str(value)[:40]!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise wanted
     try:
-        return float(value) if "." in str(value) or "e" in str(value).lower() else int(str(value), 10)
+        number = value if not isinstance(value, str) else float(value) if re.search("[.eE]", value) else int(value, 10)
     except ValueError as error:
-        raise RuleError(f"'{key}' wants a number, not {value!r}") from error
+        raise wanted from error
+    if not isfinite(number) or abs(number) >= 2**63:
+        raise wanted
+    return number
 
 
 def _compare(key: Key, value: Any) -> Node:
@@ -263,5 +306,7 @@ def _range(key: Key, value: dict[Any, Any]) -> Node:
             remedy="A map of values may only hold lt, lte, gt and gte",
         )
     part = next((m for m in key.modifiers if m in TIME_PARTS), "")
+    if extra := [m for m in key.modifiers if m not in _ANY_KIND and m not in TIME_PARTS]:
+        raise RuleError(f"'{key}' has a map of bounds, beside which '{extra[0]}' has no meaning")
     bounds = tuple((str(operator), _number(key, bound)) for operator, bound in value.items())
     return Compare(key.field, bounds, part)

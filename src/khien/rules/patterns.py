@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
+from math import prod
 
+from khien.errors import RuleError
 from khien.rules.model import ANY, DASH, DASHES, STAR, Parts
 
 _WILDCARDS = {"*": STAR, "?": ANY}
 _WILDCARD_TEXT = {STAR: "*", ANY: "?", DASH: "-"}
-_PLACEHOLDER = re.compile(r"%([A-Za-z0-9_\-.:]+)%")
-_DASH = re.compile(r"\B[-/]\b")
+_PLACEHOLDER = re.compile(r"(?<!\\)%([\w\-.:]+)%")
+_DASH = re.compile(rf"\B[{re.escape(DASHES)}]\b")
+
+_MOST_EXPANSIONS = 20_000
 
 Values = Mapping[str, Sequence[str | int | float]]
 
@@ -123,21 +127,41 @@ def windash(parts: Parts) -> Parts:
 
 
 def expand_placeholders(text: str, given: Placeholders) -> list[Parts]:
-    """Replace `%name%` by each of the given values; several names multiply.
+    r"""Replace `%name%` by each of the given values; several names multiply. `\%` is a plain `%`.
 
     Values are Sigma strings and may hold wildcards. A name that is not given is remembered in
     `given.missing` and has no values, so the result is empty.
     """
-    names = _PLACEHOLDER.findall(text)
-    if not names:
-        return [parse_text(text)]
-    given.missing.update(name for name in names if name not in given.values)
-    pieces = _PLACEHOLDER.split(text)
+    pieces = _pieces(text, given)
     choices = [
-        [parse_text(piece)] if at % 2 == 0 else [parse_text(str(value)) for value in given.values.get(piece, ())]
-        for at, piece in enumerate(pieces)
+        [parse_text(piece.replace("\\%", "%"))] if values is None else [parse_text(str(value)) for value in values]
+        for piece, values in pieces
     ]
     return [normal(part for parts in chosen for part in parts) for chosen in product(*choices)]
+
+
+def expand_in_regex(pattern: str, given: Placeholders) -> list[str]:
+    """Like `expand_placeholders` in a regular expression; a value stands for its own text there."""
+    pieces = _pieces(pattern, given)
+    choices = [
+        [piece] if values is None else [_as_regex(parse_text(str(value))) for value in values]
+        for piece, values in pieces
+    ]
+    return ["".join(chosen) for chosen in product(*choices)]
+
+
+def _pieces(text: str, given: Placeholders) -> list[tuple[str, Sequence[str | int | float] | None]]:
+    """Plain pieces (with None) and placeholders (with their values) in turn."""
+    split = _PLACEHOLDER.split(text)
+    given.missing.update(name for name in split[1::2] if name not in given.values)
+    pieces = [(piece, given.values.get(piece, ()) if at % 2 else None) for at, piece in enumerate(split)]
+    if prod(len(values) for _, values in pieces if values is not None) > _MOST_EXPANSIONS:
+        raise RuleError(f"the placeholders in '{text[:80]}' stand for more than {_MOST_EXPANSIONS} values together")
+    return pieces
+
+
+def _as_regex(parts: Parts) -> str:
+    return "".join(re.escape(p) if isinstance(p, str) else {STAR: "(?:.*)", ANY: "."}.get(p, "") for p in parts)
 
 
 def expand_dashes(parts: Parts, most: int = 25) -> list[Parts]:
