@@ -1,6 +1,5 @@
 //! The values of one field, from raw JSON to signatures.
 
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
@@ -15,26 +14,29 @@ const LONGEST_KEPT: usize = 4_096;
 const MOST_COMBINATIONS: usize = 100_000;
 const START: u8 = 2;
 const END: u8 = 3;
+const VERTICAL_TAB: u8 = 11; // white space to one engine and not to the other
+// Numbers of expressions, beyond those of literals.
+const FREE: u32 = 1 << 30;
+const GUARDED: u32 = 1 << 31;
 
-/// Remembers the signatures of raw values; asks Python for those it cannot tell by literals.
+/// Remembers the signatures of raw values; asks Python for a value that differs in what matters from all before.
 ///
-/// `ask(raw)` gives the signature of a value, `by_literals(raw)` the one that its literals alone give it.
-/// `guarded`: for a literal, expressions of which one must match for more than that; an empty one always
-/// does. `suspects`: the same for any text; None when every text has to be asked for. Texts of `long`
-/// bytes or more are always asked for.
+/// What matters of an ASCII text are the literals it holds and the expressions it matches: `guarded` ones
+/// are tried where their literal was found (None: Python must be asked there), `free` ones on every text,
+/// `long` ones on texts of at least so many bytes. Without `usable` every value is asked for. `ask(raw)`
+/// gives a value's signature.
 #[pyclass(module = "khien._native")]
 pub struct Column {
     ask: PyObject,
-    by_literals: PyObject,
     pub missing: u32,
-    literals: Option<Py<Literals>>,
-    guarded: FxMap<u32, Vec<Regex>>,
-    suspects: Option<RegexSet>,
     usable: bool,
-    long: usize,
+    literals: Option<Py<Literals>>,
+    guarded: FxMap<u32, Vec<Option<(u32, Regex)>>>,
+    free: Option<RegexSet>,
+    long: Vec<(usize, u32, Regex)>,
     values: FxMap<Box<[u8]>, u32>,
     bytes: usize,
-    combinations: FxMap<Box<[u32]>, u32>,
+    kinds: FxMap<Box<[u32]>, u32>,
     text: Vec<u8>,
     lower: Vec<u8>,
     found: Vec<u32>,
@@ -59,14 +61,26 @@ impl Column {
     }
 
     fn decide(&mut self, py: Python<'_>, raw: &[u8]) -> PyResult<u32> {
-        if !self.usable || !ascii_text(raw, &mut self.text) || self.text.len() >= self.long {
+        if !self.usable || !ascii_text(raw, &mut self.text) || !self.look() {
             return self.asked(py, raw);
         }
-        let text = &self.text;
-        if text.iter().any(|&byte| byte == START || byte == END)
-            || self.suspects.as_ref().map_or(false, |set| set.is_match(text))
-        {
-            return self.asked(py, raw);
+        if let Some(&known) = self.kinds.get(self.found.as_slice()) {
+            return Ok(known);
+        }
+        let signature = self.asked(py, raw)?;
+        if self.kinds.len() >= MOST_COMBINATIONS {
+            self.kinds.clear();
+        }
+        self.kinds.insert(self.found.as_slice().into(), signature);
+        Ok(signature)
+    }
+
+    /// Put into `found` what matters of the text; false where that is not all.
+    fn look(&mut self) -> bool {
+        let text = self.text.as_slice();
+        let odd = |&byte: &u8| byte == START || byte == END || byte == VERTICAL_TAB;
+        if text.iter().any(odd) {
+            return false;
         }
         self.found.clear();
         if let Some(literals) = &self.literals {
@@ -76,22 +90,27 @@ impl Column {
             self.lower.push(END);
             literals.get().numbers(&self.lower, &mut self.found);
         }
-        for literal in &self.found {
-            if let Some(expressions) = self.guarded.get(literal) {
-                if expressions.iter().any(|expression| expression.is_match(text)) {
-                    return self.asked(py, raw);
+        for at in 0..self.found.len() {
+            for guarded in self.guarded.get(&self.found[at]).into_iter().flatten() {
+                match guarded {
+                    None => return false,
+                    Some((number, expression)) => {
+                        if expression.is_match(text) {
+                            self.found.push(*number);
+                        }
+                    }
                 }
             }
         }
-        if let Some(&known) = self.combinations.get(self.found.as_slice()) {
-            return Ok(known);
+        if let Some(set) = &self.free {
+            self.found.extend(set.matches(text).into_iter().map(|at| FREE + at as u32));
         }
-        let signature = self.by_literals.call1(py, (PyBytes::new(py, raw),))?.extract(py)?;
-        if self.combinations.len() >= MOST_COMBINATIONS {
-            self.combinations.clear();
+        for (length, number, expression) in &self.long {
+            if text.len() >= *length && expression.is_match(text) {
+                self.found.push(*number);
+            }
         }
-        self.combinations.insert(self.found.as_slice().into(), signature);
-        Ok(signature)
+        true
     }
 
     fn asked(&self, py: Python<'_>, raw: &[u8]) -> PyResult<u32> {
@@ -106,47 +125,59 @@ fn expression(pattern: &str) -> Option<Regex> {
 #[pymethods]
 impl Column {
     #[new]
-    #[pyo3(signature = (ask, by_literals, missing, literals, guarded, suspects, long))]
+    #[pyo3(signature = (ask, missing, literals, guarded, free, long))]
     fn new(
         ask: PyObject,
-        by_literals: PyObject,
         missing: u32,
         literals: Option<Py<Literals>>,
-        guarded: Vec<(u32, Vec<String>)>,
-        suspects: Option<Vec<String>>,
-        long: Option<usize>,
-    ) -> PyResult<Self> {
-        let always = Regex::new("").map_err(|error| PyValueError::new_err(error.to_string()))?;
-        let guarded = guarded
-            .into_iter()
-            .map(|(literal, patterns)| {
-                let compile = |pattern: &String| expression(pattern).unwrap_or_else(|| always.clone());
-                (literal, patterns.iter().map(compile).collect())
-            })
-            .collect();
-        let mut usable = suspects.is_some();
-        let patterns = suspects.unwrap_or_default();
+        guarded: Vec<(u32, Vec<Option<String>>)>,
+        free: Option<Vec<String>>,
+        long: Vec<(usize, String)>,
+    ) -> Self {
+        let mut usable = free.is_some();
+        let patterns = free.unwrap_or_default();
         let mut set = None;
         if !patterns.is_empty() {
             set = RegexSetBuilder::new(patterns).unicode(false).size_limit(16 << 20).build().ok();
             usable &= set.is_some();
         }
-        Ok(Column {
+        let mut number = GUARDED;
+        let guarded = guarded
+            .into_iter()
+            .map(|(literal, patterns)| {
+                let compiled = patterns
+                    .iter()
+                    .map(|pattern| {
+                        number += 1;
+                        pattern.as_deref().and_then(expression).map(|compiled| (number, compiled))
+                    })
+                    .collect();
+                (literal, compiled)
+            })
+            .collect();
+        let mut tried = Vec::new();
+        for (length, pattern) in &long {
+            number += 1;
+            match expression(pattern) {
+                Some(compiled) => tried.push((*length, number, compiled)),
+                None => usable = false,
+            }
+        }
+        Column {
             ask,
-            by_literals,
             missing,
+            usable,
             literals,
             guarded,
-            suspects: set,
-            usable,
-            long: long.unwrap_or(usize::MAX),
+            free: set,
+            long: tried,
             values: FxMap::default(),
             bytes: 0,
-            combinations: FxMap::default(),
+            kinds: FxMap::default(),
             text: Vec::new(),
             lower: Vec::new(),
             found: Vec::new(),
-        })
+        }
     }
 
     /// The signature of a raw JSON value, as a scan would give it.

@@ -15,12 +15,11 @@ class Column:
     def __init__(
         self,
         ask: Callable[[bytes], int],
-        by_literals: Callable[[bytes], int],
         missing: int,
         literals: Literals | None,
-        guarded: Sequence[tuple[int, Sequence[str]]],
-        suspects: Sequence[str] | None,
-        long: int | None,
+        guarded: Sequence[tuple[int, Sequence[str | None]]],
+        free: Sequence[str] | None,
+        long: Sequence[tuple[int, str]],
     ) -> None: ...
     def signature(self, raw: bytes) -> int:
         """The signature of a raw JSON value, as a scan would give it."""

@@ -28,6 +28,9 @@ from khien.hunt.hunting import Hunt
 from khien.hunt.plans import HuntOptions, HuntPlan
 
 
+_BUFFER = 1 << 20
+
+
 class Level(StrEnum):
     """The severities of Sigma."""
 
@@ -138,12 +141,12 @@ def _target(output: Path | None) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     if output.exists() and not output.is_file():  # a device or pipe: write through
-        with output.open("wb") as stream:
+        with output.open("wb", buffering=_BUFFER) as stream:
             yield cast(BinaryIO, stream)
         return
     part = output.with_name(f".{output.name}.part")
     try:
-        stream = part.open("wb")
+        stream = part.open("wb", buffering=_BUFFER)
     except OSError as error:
         raise UsageError(f"the output cannot be written: {error.strerror}", str(output)) from error
     try:

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from khien.engine.hit import CorrelationMatch, Hit
-from khien.engine.windows import Window, has_not, make_window
+from khien.engine.sequences import has_not
+from khien.engine.windows import Window, make_window
 from khien.events.batch import MISSING, Value
 from khien.events.text import value_text
 from khien.rules.model import Correlation
@@ -84,7 +85,7 @@ class Correlator:
             match = self._take(state, hit)
             if match is not None:
                 matches.append(match)
-                matches += self._chain(state.rule, match)
+                matches += self._chain(state.rule, match, match.time)
         return matches
 
     def flush(self) -> list[CorrelationMatch]:
@@ -92,21 +93,26 @@ class Correlator:
         return self._due(None)
 
     def _due(self, now: int | None) -> list[CorrelationMatch]:
-        """Conditions with a `not` are decided when their window has passed."""
+        """Conditions with a `not` are decided when their window has passed, the earliest first."""
         matches: list[CorrelationMatch] = []
-        for state in self._waiting:
-            while state.due and (now is None or state.due[0][0] < now):
-                due, key = heapq.heappop(state.due)
-                group = state.groups.get(key)
-                if group is None:
-                    continue
-                anchor = due - state.timespan
-                hits = group.window.decide(anchor)
-                if self._may_fire(group, state, anchor, bool(hits)):
-                    match = CorrelationMatch(state.rule.id, anchor, group.names, {"rules": len(hits)}, hits)
-                    matches.append(match)
-                    matches += self._chain(state.rule, match)
-        return matches
+        while True:
+            ready = [state for state in self._waiting if state.due and (now is None or state.due[0][0] < now)]
+            if not ready:
+                return matches
+            state = min(ready, key=lambda state: state.due[0][0])
+            due, key = heapq.heappop(state.due)
+            group = state.groups.get(key)
+            if group is None:
+                continue
+            anchor = due - state.timespan
+            if group.fired is not None and anchor - group.fired <= state.timespan:
+                continue
+            hits = group.window.decide(anchor)
+            if hits:
+                group.fired = anchor
+                match = CorrelationMatch(state.rule.id, anchor, group.names, {"rules": len(hits)}, hits)
+                matches.append(match)
+                matches += self._chain(state.rule, match, due)
 
     def _take(self, state: _State, hit: Hit) -> CorrelationMatch | None:
         rule = state.rule
@@ -116,17 +122,22 @@ class Correlator:
             if text is None:
                 return None
             names[name] = text
+        values = [hit.values.get(_field_of(rule, name, hit.rule_id), MISSING) for name in rule.field]
         key = tuple(names.values())
         self._expire(state, hit.time)
         group = state.groups.get(key)
+        if group is not None and not group.window.takes(values):
+            return None
         if group is None:
+            window = make_window(rule, state.timespan)
+            if not window.takes(values):
+                return None
             if len(state.groups) >= MOST_GROUPS:
                 state.groups.popitem(last=False)
                 self.overflowed += 1
-            group = state.groups[key] = _Group(make_window(rule, state.timespan), names)
+            group = state.groups[key] = _Group(window, names)
         state.groups.move_to_end(key)
         group.last = hit.time
-        values = [hit.values.get(_field_of(rule, name, hit.rule_id), MISSING) for name in rule.field]
         figures = group.window.add(hit, values)
         if state.waits:
             heapq.heappush(state.due, (hit.time + state.timespan, key))
@@ -156,18 +167,19 @@ class Correlator:
                 return
             del state.groups[key]
 
-    def _chain(self, rule: Correlation, match: CorrelationMatch) -> list[CorrelationMatch]:
+    def _chain(self, rule: Correlation, match: CorrelationMatch, time: int) -> list[CorrelationMatch]:
+        """Hand a match on as a hit; `time` is when it was decided, so that hits stay in order."""
         if rule.id not in self._states:
             return []
         last = match.hits[-1] if match.hits else None
         values: dict[str, Value] = {**match.group, **match.figures}
-        hit = Hit(match.time, rule.id, values, last.path if last else "", last.record if last else 0)
+        hit = Hit(time, rule.id, values, last.path if last else "", last.record if last else 0)
         found: list[CorrelationMatch] = []
         for state in self._states[rule.id]:
             chained = self._take(state, hit)
             if chained is not None:
                 found.append(chained)
-                found += self._chain(state.rule, chained)
+                found += self._chain(state.rule, chained, chained.time)
         return found
 
 

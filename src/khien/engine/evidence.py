@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from khien.engine.plan import Compiled, Plan
 from khien.engine.row import NOT_TEXT, Row, contained
 from khien.engine.values import holds
+from khien.rules.folding import tests_of
 from khien.rules.model import And, Const, Named, Node, Not, Or, Test
 
 # From a row to the positive tests that hold and that the condition rests on; None where it is false.
 Gather = Callable[[Row], Sequence[Test] | None]
 _NONE: tuple[Test, ...] = ()
+_MOST_REMEMBERED = 20_000
 
 
 class Evidence:
@@ -19,19 +21,42 @@ class Evidence:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._known: dict[str, tuple[Gather, ...]] = {}
+        self._known: dict[int, tuple[tuple[Gather, ...], bool]] = {}
+        # Of rules that indexed tests alone decide: what was found for each set of those passed.
+        self._remembered: dict[tuple[int, frozenset[int]], tuple[Test, ...]] = {}
 
     def of(self, compiled: Compiled, row: Row) -> tuple[Test, ...]:
         """The positive tests that hold and that the rule's condition rests on, in the rule's order."""
-        rule = compiled.rule
-        gatherers = self._known.get(rule.id)
-        if gatherers is None:
-            gatherers = tuple(_gather(node, self._plan, compiled.constants) for node in rule.conditions)
-            self._known[rule.id] = gatherers
-        found: dict[Test, None] = {}
-        for gather in gatherers:
-            found.update(dict.fromkeys(gather(row) or _NONE))
-        return tuple(found)
+        known = self._known.get(compiled.place)
+        if known is None:
+            known = self._known[compiled.place] = self._compile(compiled)
+        gatherers, indexed = known
+        if not indexed:
+            return _found(gatherers, row)
+        key = (compiled.place, row.passed)
+        tests = self._remembered.get(key)
+        if tests is None:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            tests = self._remembered[key] = _found(gatherers, row)
+        return tests
+
+    def _compile(self, compiled: Compiled) -> tuple[tuple[Gather, ...], bool]:
+        plan = self._plan
+        conditions = compiled.rule.conditions
+        indexed = all(
+            plan.is_indexed(test) or test in compiled.constants or test not in plan.tests
+            for node in conditions
+            for test in tests_of(node)
+        )
+        return tuple(_gather(node, plan, compiled.constants) for node in conditions), indexed
+
+
+def _found(gatherers: Iterable[Gather], row: Row) -> tuple[Test, ...]:
+    found: dict[int, Test] = {}  # by identity: a rule's equal tests are one object as good as another
+    for gather in gatherers:
+        found.update((id(test), test) for test in gather(row) or _NONE)
+    return tuple(dict.fromkeys(found.values()))
 
 
 def _gather(node: Node, plan: Plan, constants: frozenset[Test]) -> Gather:
@@ -86,10 +111,21 @@ def _any(parts: Sequence[Gather]) -> Gather:
 
 
 def _alternatives(items: Sequence[Node], plan: Plan, constants: frozenset[Test]) -> Iterable[Gather]:
-    """The items of an OR; neighbouring literals sought in one field are looked for together."""
+    """The items of an OR; neighbouring indexed tests, and literals sought in one field, are looked up together."""
     run: list[tuple[Test, str]] = []
     field = ""
+    indexed: list[tuple[Test, int]] = []
     for item in items:
+        number = None if isinstance(item, And | Or | Not | Const | Named) else plan.number(item)
+        if indexed and number is None:
+            yield _indexed(indexed)
+            indexed = []
+        if number is not None:
+            if run:
+                yield _literals(run, plan.positions[field])
+                run = []
+            indexed.append((item, number))  # type: ignore[arg-type]  # what has a number is a test
+            continue
         literal = None
         if not isinstance(item, And | Or | Not | Const | Named) and item in plan.tests:
             literal = contained(item)
@@ -103,6 +139,19 @@ def _alternatives(items: Sequence[Node], plan: Plan, constants: frozenset[Test])
             run.append((item, literal[1]))  # type: ignore[arg-type]  # a literal is a test's
     if run:
         yield _literals(run, plan.positions[field])
+    if indexed:
+        yield _indexed(indexed)
+
+
+def _indexed(run: Sequence[tuple[Test, int]]) -> Gather:
+    order = {number: at for at, (_, number) in enumerate(run)}
+    numbers = frozenset(order)
+
+    def gather(row: Row) -> Sequence[Test] | None:
+        hits = numbers & row.passed
+        return [run[at][0] for at in sorted(order[number] for number in hits)] if hits else None
+
+    return gather
 
 
 def _literals(run: Sequence[tuple[Test, str]], at: int) -> Gather:

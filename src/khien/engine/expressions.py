@@ -8,6 +8,7 @@ from typing import Any
 
 import hyperscan
 
+from khien.engine.values import is_linear
 from khien.rules.model import ANY, DASH, STAR, Keyword, KeywordRegex, Regex, Text
 
 _FLAGS = {
@@ -75,14 +76,15 @@ _CLASS = re.compile(r"\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]", re.DOTALL)
 
 
 def portable(test: Text | Keyword | Regex | KeywordRegex) -> str | None:
-    """An expression for the scanning core that finds every ASCII text which passes the test; None where there is none.
+    """The test as an expression of the scanning core, with the same meaning for ASCII texts; None where there is none.
 
-    Its syntax is RE2's but for set notation in classes, `{,n}`, and what RE2 itself refuses.
+    Its syntax is RE2's but for set notation in classes, `{,n}`, and what RE2 itself refuses. (Its white space
+    has the vertical tab too: the core leaves texts with one to Python.)
     """
     if isinstance(test, Text | Keyword):
         return _glob(test)
     pattern = test.pattern
-    if not pattern.isascii() or "{," in pattern or "(?x" in pattern:
+    if not pattern.isascii() or "{," in pattern or not is_linear(test.pattern, test.flags):
         return None
     for found in _CLASS.findall(pattern):
         inner = re.sub(r"\\.|\[:\^?\w+:\]", "", found[1:], flags=re.DOTALL)

@@ -159,28 +159,24 @@ class Matcher:
         except UnicodeEncodeError:  # a lone surrogate
             return self._literals.find(marked.encode("utf-8", "replace").decode())
 
-    def match_literals(self, text: str) -> frozenset[int]:
-        """The numbers of the tests that the literals in a text alone tell that it passes."""
-        hits = self._find(text) if self._literals is not None else ()
-        found = self._combination(hits)[0] if hits else NOTHING
-        return found | self._on_any if self._on_any else found
-
-    def column(self, ask: Callable[[bytes], int], by_literals: Callable[[bytes], int], missing: int) -> Column:
-        """A memory of raw JSON values for this matcher's tests."""
-        suspects: list[str] | None = None
-        if self._texts_only and not self._every_text:
-            converted = [portable(test) for test, _ in self._scanned]
-            if None not in converted:
-                suspects = [expression for expression in converted if expression is not None]
+    def column(self, ask: Callable[[bytes], int], missing: int) -> Column:
+        """A memory of raw JSON values for this matcher's tests; `ask` gives the signature of one."""
         by_number = dict(self._texts)
         guarded = [
-            (at, [portable(by_number[number]) or "" for number, _ in checks])
+            (at, [portable(by_number[number]) for number, _ in checks])
             for at, checks in enumerate(self._checks)
             if checks
         ]
-        long = min((length for length, _ in self._long_texts), default=None)
+        long = [(max(length, _LONG), portable(by_number[number])) for length, (number, _) in self._long_texts]
+        free = [portable(test) for test, _ in self._scanned]
+        usable = self._texts_only and not self._every_text and None not in free and all(each for _, each in long)
         return Column(
-            ask, by_literals, missing, self._literals, guarded, suspects, max(long, _LONG) if long is not None else None
+            ask,
+            missing,
+            self._literals,
+            guarded,
+            [each for each in free if each is not None] if usable else None,
+            [(length, each) for length, each in long if each is not None],
         )
 
     def _combination(self, hits: tuple[int, ...]) -> tuple[frozenset[int], tuple[Check, ...]]:
@@ -245,15 +241,11 @@ class Signatures(dict[Any, int]):
     @cached_property
     def column(self) -> Column:
         """The same signatures for raw JSON values."""
-        return self.matcher.column(self._ask, self._by_literals, self[MISSING])
+        return self.matcher.column(self._ask, self[MISSING])
 
     def _ask(self, raw: bytes) -> int:
         """The signature of a raw value. Raises ValueError."""
         return self.number(self.matcher.match(_decode(raw)))
-
-    def _by_literals(self, raw: bytes) -> int:
-        """The signature that the literals in a raw text alone give it. Raises ValueError."""
-        return self.number(self.matcher.match_literals(_decode(raw)))
 
     def of(self, value: Value) -> int:
         """The signature of any value, lists and objects included."""

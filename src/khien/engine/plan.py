@@ -13,7 +13,7 @@ from khien.engine.row import Check, Row, all_contained, any_contained, check_of,
 from khien.engine.values import holds
 from khien.events.batch import MISSING, EventKind, Value
 from khien.rules.folding import FALSE, fold, tests_of
-from khien.rules.model import ANY, DASH, STAR, And, Const, FieldRef, Keyword, KeywordRegex, Named, Node, Not, Or, Regex, Rule, Test, Text
+from khien.rules.model import STAR, And, Const, FieldRef, Keyword, KeywordRegex, Named, Node, Not, Or, Regex, Rule, Test, Text
 
 Masks = tuple[int, int, int]
 # From the indexed tests passed to whether a condition holds, or what is left of it.
@@ -232,6 +232,14 @@ class Plan:
             third |= three
         return first & second & third
 
+    def number(self, test: Test) -> int | None:
+        """The number of an indexed test; None for any other."""
+        return self._numbers.get(test)
+
+    def is_indexed(self, test: Test) -> bool:
+        """Whether a signature tells if the test holds."""
+        return test in self._numbers
+
     def check(self, test: Test) -> Check:
         """A function from a row to whether a test of the plan holds."""
         known = self._checks.get(test)
@@ -405,12 +413,12 @@ def _commonness(test: Test) -> float:
 
 
 def _is_rare(test: Test) -> bool:
-    """Whether the literal scan alone decides a test, by a literal that few texts hold by chance."""
-    if not isinstance(test, Text) or test.cased:
+    """Whether a test has a literal to look for that few texts hold by chance."""
+    if isinstance(test, Regex):
+        return not _is_blind(test)
+    if not isinstance(test, Text):
         return False
-    if sum(isinstance(part, str) for part in test.parts) != 1 or ANY in test.parts or DASH in test.parts:
-        return False
-    return _sharpness(test) >= _RARE or STAR not in (test.parts[0], test.parts[-1])
+    return _sharpness(test) >= _RARE or (len(test.parts) > 0 and STAR not in (test.parts[0], test.parts[-1]))
 
 
 def _is_blind(test: Test) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 
 from khien.engine.values import glob_test, holds, refers, text_test
 from khien.events.batch import Value
-from khien.rules.model import STAR, FieldRef, Keyword, KeywordRegex, Parts, Test, Text
+from khien.rules.model import STAR, FieldRef, Keyword, KeywordRegex, Parts, Regex, Test, Text
 
 NOT_TEXT: Final = "\x00not a text"
 """Stands for the lower-case text of a value that is no text."""
@@ -22,7 +22,7 @@ class Row:
 
     __slots__ = ("_lower", "passed", "text", "values")
 
-    def __init__(self, values: Sequence[Value], text: str | None, passed: frozenset[int] | set[int]) -> None:
+    def __init__(self, values: Sequence[Value], text: str | None, passed: frozenset[int]) -> None:
         self.values = values
         self.text = text
         self.passed = passed
@@ -51,6 +51,8 @@ def check_of(test: Test, positions: Mapping[str, int]) -> Check:
         return lambda row: refers(reference, row.values[at], row.values[other])
     if isinstance(test, Text) and not test.cased:
         return _text_check(test, at)
+    if isinstance(test, Text | Regex):
+        return _plain_check(test, at)
     return lambda row: holds(test, row.values[at])
 
 
@@ -60,6 +62,16 @@ def _text_check(test: Text, at: int) -> Check:
     def check(row: Row) -> bool:
         text = row.lower(at)
         return matches(text) if text is not NOT_TEXT else holds(test, row.values[at])
+
+    return check
+
+
+def _plain_check(test: Text | Regex, at: int) -> Check:
+    sought = text_test(test)
+
+    def check(row: Row) -> bool:
+        value = row.values[at]
+        return sought(value) if type(value) is str else holds(test, value)
 
     return check
 

@@ -191,6 +191,15 @@ def regex_test(pattern: str, flags: str) -> TextTest:
     return cheap_check
 
 
+def is_linear(pattern: str, flags: str) -> bool:
+    """Whether RE2 reads the expression."""
+    try:
+        re2.compile(f"(?{flags}){pattern}" if flags else pattern, _re2_options())
+    except re2.error:
+        return False
+    return True
+
+
 def _re2_options() -> Any:
     options = re2.Options()
     options.log_errors = False

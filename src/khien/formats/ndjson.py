@@ -22,7 +22,7 @@ from khien.formats.format import MAX_LINE, Report
 from khien.formats.json_records import line_records, read_lines
 from khien.formats.windows_shapes import FLAT_NAMES, flat_record
 
-BLOCK = 2 << 20
+BLOCK = 1 << 20
 """Bytes read at a time."""
 FAMILY = "windows"
 

@@ -33,6 +33,7 @@ from khien.rules.patterns import show
 
 _JSON = orjson.OPT_NON_STR_KEYS
 _LONGEST_EXCERPT = 400
+_MOST_PARTS = 50_000
 
 
 class Encoded(NamedTuple):
@@ -112,6 +113,8 @@ class Assembler:
         self.suppressed = suppressed
         self.wanted = wanted
         self._rule_heads: dict[str, bytes] = {}
+        # By identity of a test (kept alive here): the JSON before and after the value it looked at.
+        self._test_parts: dict[int, tuple[Test, bytes, bytes]] = {}
 
     def assemble(self, batch: EventBatch, matches: list[Match]) -> tuple[list[tuple[Encoded, str]], list[Hit]]:
         """(encoded finding, rule id) pairs to report, and hits for correlations."""
@@ -149,7 +152,7 @@ class Assembler:
                     },
                 )[1:-1]
                 encoded_event = dump(event)
-            matched = dump([self._matched(test, event, batch, last) for test in match.tests])
+            matched = b"[%s]" % b",".join([self._matched(test, event, batch, last) for test in match.tests])
             head = b'%s,%s,"record":' % (self._rule_head(rule), shared)
             tail = b',"matched":%s,"event":%s}' % (matched, encoded_event)
             findings.append((Encoded(record, head, tail), rule.id))
@@ -170,16 +173,20 @@ class Assembler:
             )[:-1]
         return head
 
-    def _matched(self, test: Test, event: Event, batch: EventBatch, index: int) -> dict[str, Value]:
+    def _matched(self, test: Test, event: Event, batch: EventBatch, index: int) -> bytes:
+        known = self._test_parts.get(id(test))
+        if known is None:
+            if len(self._test_parts) >= _MOST_PARTS:
+                self._test_parts.clear()
+            field = "" if isinstance(test, Keyword | KeywordRegex) else test.field
+            head, tail = b'{"field":%s,"value":' % dump(field), b',"pattern":%s}' % dump(pattern_text(test))
+            known = self._test_parts[id(test)] = test, head, tail
+        _, head, tail = known
         if isinstance(test, Keyword | KeywordRegex):
-            text = batch.texts[index] if batch.texts is not None else ""
-            return {"field": "", "value": _around(text, test), "pattern": pattern_text(test)}
-        value = read_field(event, batch.kind, test.field)
-        return {
-            "field": test.field,
-            "value": None if value is MISSING else value,
-            "pattern": pattern_text(test),
-        }
+            value: Value = _around(batch.texts[index] if batch.texts is not None else "", test)
+        else:
+            value = read_field(event, batch.kind, test.field)
+        return b"%s%s%s" % (head, dump(None if value is MISSING else value), tail)
 
 
 def dump(value: Any) -> bytes:
