@@ -169,11 +169,8 @@ def number_of(value: Any) -> float | int | None:
         return None
     if isinstance(value, int | float):
         return value
-    if isinstance(value, str):
-        try:
-            return int(value) if re.fullmatch(r"\s*[+-]*\d+\s*", value) else float(value)
-        except ValueError:
-            return None
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?\s*", value, re.I):
+        return int(value) if re.fullmatch(r"\s*[+-]?[0-9]+\s*", value) else float(value)
     return None
 
 

@@ -38,6 +38,7 @@ from khien.rules.model import (
 )
 
 _CHEAP_LENGTH = 1024
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+)?|(\.[0-9]+)(?:[eE][+-]?[0-9]+)?)")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 TextTest = Callable[[str], bool]
@@ -169,7 +170,7 @@ def regex_test(pattern: str, flags: str) -> TextTest:
     try:
         compiled = re2.compile(prefix + pattern, _re2_options())
     except re2.error:
-        fallback = re.compile(_end_of_text(pattern, flags), _python_flags(flags))
+        fallback = re.compile(as_re2_means(pattern, flags), _python_flags(flags))
         return lambda text: fallback.search(text) is not None
     search = compiled.search
 
@@ -214,8 +215,35 @@ def _python_flags(flags: str) -> int:
     return value
 
 
-def _end_of_text(pattern: str, flags: str) -> str:
-    return pattern if "m" in flags else re.sub(r"(?<!\\)((?:\\\\)*)\$$", r"\1\\Z", pattern)
+_CLASSES = {"d": "0-9", "w": "0-9A-Za-z_", "s": " \\t\\n\\f\\r"}
+_PIECE = re.compile(r"\\.|\[\^?\]?|.", re.DOTALL)
+
+
+def as_re2_means(pattern: str, flags: str) -> str:
+    """An expression for Python's `re` with the classes of RE2 (ASCII) and its `$` (the very end, without `m`)."""
+    out: list[str] = []
+    inside = False
+    for piece in _PIECE.findall(pattern):
+        letter = piece[1:] if piece[0] == "\\" else ""
+        if letter.lower() in _CLASSES and letter:
+            body = _CLASSES[letter.lower()]
+            if inside:
+                out.append(body if letter.islower() else piece)
+            else:
+                out.append(f"[{'' if letter.islower() else '^'}{body}]")
+        elif letter in ("b", "B") and not inside:
+            out.append(f"(?a:{piece})")
+        elif piece[0] == "[":
+            out.append(f"\\{piece}" if inside else piece)
+            inside = not (inside and piece[-1] == "]")
+        elif piece == "]" and inside:
+            inside = False
+            out.append(piece)
+        elif piece == "$" and not inside and "m" not in flags:
+            out.append("\\Z")
+        else:
+            out.append(piece)
+    return "".join(out)
 
 
 @lru_cache(maxsize=1024)
@@ -250,16 +278,10 @@ def number(value: Value) -> float | int | None:
     if isinstance(value, int | float):
         return value if value == value else None
     if isinstance(value, str) and 0 < len(value) <= 64:
-        text = value.strip()
-        try:
-            return int(text, 10) if text.lstrip("+-").isdigit() else _finite(float(text))
-        except ValueError:
-            return None
+        found = _NUMBER.fullmatch(value.strip())
+        if found:
+            return float(found[0]) if found[1] or found[2] else int(found[0])
     return None
-
-
-def _finite(value: float) -> float | None:
-    return value if value == value else None
 
 
 def compare(test: Compare, value: Value) -> bool:
