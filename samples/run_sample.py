@@ -20,7 +20,8 @@ def main() -> int:
     done = subprocess.run(
         [*khien, "--format", "html", "--output", str(REPORT)], check=False, stderr=subprocess.DEVNULL
     ).returncode
-    print(f"\nThe report, for a browser: {REPORT}")
+    if not done:
+        print(f"\nThe report, for a browser: {REPORT}")
     return done
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from enum import StrEnum, auto
 from pathlib import Path
 from typing import Annotated, BinaryIO, cast
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from khien.cli import rule_folders
 from khien.cli.progress import hunting
@@ -20,13 +22,12 @@ from khien.errors import Problem, UsageError
 from khien.events.timestamps import parse_time
 from khien.findings import outputs
 from khien.findings.summary import HuntSummary
-from khien.findings.table import print_summary
+from khien.findings.table import print_summary, printable
 from khien.formats.inputs import find_inputs
 from khien.formats.sniff import formats
 from khien.hunt.assembly import Period
 from khien.hunt.hunting import Hunt
 from khien.hunt.plans import HuntOptions, HuntPlan
-
 
 _BUFFER = 1 << 20
 
@@ -82,6 +83,8 @@ def hunt(
     zone = _zone(timezone)
     plan = HuntPlan(rule_folders.load(rules, placeholders), options)
     chosen = str(format) if format else ("table" if output is None and sys.stdout.isatty() else "ndjson")
+    if chosen == "html" and output is None and sys.stdout.isatty():
+        raise UsageError("the HTML report is a page, not text for a terminal", remedy="Add e.g. --output report.html")
     problems: list[Problem] = []
     inputs = list(find_inputs(paths, problems.append))
     with _target(output) as stream:
@@ -100,11 +103,15 @@ def hunt(
             correlations=len(plan.correlations),
             unusable=len(plan.ruleset.unusable),
             problems=tuple(tally.problems),
+            paths=tuple(paths),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         writer.close(summary)
     console = Console(stderr=True, highlight=False)
     if chosen != "table":
         print_summary(console, summary)
+    if output is not None and str(output) != "-":
+        console.print(Text.assemble(("written  ", "bold"), printable(str(output))), soft_wrap=True)
     if tally.problems:
         raise typer.Exit(3)
 
@@ -142,7 +149,7 @@ def _target(output: Path | None) -> Iterator[BinaryIO]:
         return
     if output.exists() and not output.is_file():  # a device or pipe: write through
         with output.open("wb", buffering=_BUFFER) as stream:
-            yield cast(BinaryIO, stream)
+            yield stream
         return
     part = output.with_name(f".{output.name}.part")
     try:
@@ -151,7 +158,7 @@ def _target(output: Path | None) -> Iterator[BinaryIO]:
         raise UsageError(f"the output cannot be written: {error.strerror}", str(output)) from error
     try:
         with stream:
-            yield cast(BinaryIO, stream)
+            yield stream
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)

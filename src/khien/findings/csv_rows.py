@@ -1,4 +1,4 @@
-"""Findings as CSV (RFC 4180)."""
+"""Findings as CSV (RFC 4180, UTF-8)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ import orjson
 from khien.findings.finding import Finding
 from khien.findings.summary import HuntSummary
 
-COLUMNS = ("time", "level", "title", "rule_id", "host", "user", "path", "record", "tags", "matched", "event")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+COLUMNS = (
+    *("time", "level", "title", "rule_id", "host", "user", "path", "record", "tags", "matched", "event"),
+    *("status", "logsource", "events"),
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula, the full-width forms included."""
 
 
 def safe(text: str) -> str:
-    """Text that a spreadsheet does not take for a formula: a leading = + - @ or tab gets an apostrophe before it."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """Text that a spreadsheet does not take for a formula: one that begins like it gets an apostrophe before it."""
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 
 
 class CsvWriter:
@@ -37,8 +41,6 @@ class CsvWriter:
     def write_line(self, line: bytes) -> None:
         """Write a finding given as NDJSON."""
         finding = self._decode(line)
-        matched = "; ".join(f"{each.field or 'keyword'}={each.value}" for each in finding.matched)
-        event = orjson.dumps(finding.event).decode()
         cells = (
             finding.time,
             finding.level,
@@ -49,10 +51,17 @@ class CsvWriter:
             finding.path,
             str(finding.record),
             " ".join(finding.tags),
-            matched,
-            event,
+            "; ".join(f"{each.field or 'keyword'}={_text(each.value)}" for each in finding.matched),
+            _text(finding.event),
+            finding.status,
+            str(finding.logsource),
+            _text(finding.events) if finding.events else "",
         )
         self._row(tuple(safe(cell) for cell in cells))
 
     def close(self, summary: HuntSummary) -> None:
         """Nothing is left to write."""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()

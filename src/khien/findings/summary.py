@@ -14,7 +14,11 @@ MOST_HOSTS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class HuntSummary:
-    """The closing figures of a hunt. `size` in bytes read, `seconds` of wall time."""
+    """The closing figures of a hunt.
+
+    `size` in bytes read, `seconds` of wall time; `paths` what was hunted through as a person gave it; `finished` when
+    (RFC 3339, "" if nobody says).
+    """
 
     files: int
     size: int
@@ -25,6 +29,8 @@ class HuntSummary:
     correlations: int
     unusable: int
     problems: tuple[Problem, ...] = ()
+    paths: tuple[str, ...] = ()
+    finished: str = ""
 
     @property
     def rate(self) -> float:

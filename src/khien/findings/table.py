@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from typing import BinaryIO
 from zoneinfo import ZoneInfo
@@ -27,6 +28,8 @@ _STYLES = {
 }
 _MARKS = {"critical": "!!", "high": "! ", "medium": "* ", "low": "- ", "informational": "  "}
 _MOST_PROBLEMS = 20
+_WITH_HOSTS = 100
+_WIDE = 140
 
 
 def local(time: str, zone: ZoneInfo) -> str:
@@ -35,7 +38,7 @@ def local(time: str, zone: ZoneInfo) -> str:
 
 
 def bytes_text(size: int) -> str:
-    """A size for people."""
+    """A size for people, in decimal units."""
     value = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000 or unit == "GB":
@@ -44,23 +47,46 @@ def bytes_text(size: int) -> str:
     return ""
 
 
-def print_summary(console: Console, summary: HuntSummary) -> None:
-    """The closing lines: what was read, what was found, what could not be read."""
-    console.print(
-        f"{summary.files:,} files, {bytes_text(summary.size)}, {summary.events:,} events in "
-        f"{summary.seconds:.1f} s ({summary.rate:,.0f} events/s) with {summary.rules:,} rules"
-        + (f" and {summary.correlations:,} correlations" if summary.correlations else "")
-        + f": {summary.findings:,} findings",
-        markup=False,
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 file, 2 files."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration_text(seconds: float) -> str:
+    """A duration for people: 0.5 s, 42 s, 3 min 20 s, 1 h 05 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def print_summary(console: Console, summary: HuntSummary, levels: Mapping[str, int] | None = None) -> None:
+    """The closing lines: what was found, what was searched and with what, what could not be read."""
+    found = counted(summary.findings, "finding")
+    named = ", ".join(f"{count:,} {level}" for level, count in (levels or {}).items() if count)
+    _line(console, "found", f"{found}: {named}" if named else found)
+    _line(
+        console,
+        "searched",
+        f"{counted(summary.files, 'file')}, {bytes_text(summary.size)}, {counted(summary.events, 'event')} in "
+        f"{duration_text(summary.seconds)} ({summary.rate:,.0f} events/s)",
     )
+    rules = counted(summary.rules, "rule")
+    if summary.correlations:
+        rules += f" and {counted(summary.correlations, 'correlation')}"
     if summary.unusable:
-        console.print(f"{summary.unusable:,} rules cannot be used; see: khien rules check", markup=False)
+        rules += f"; {summary.unusable:,} cannot be used (khien rules check says why)"
+    _line(console, "rules", rules)
     if summary.problems:
-        console.print(f"{len(summary.problems):,} inputs or parts of them could not be read:", markup=False)
+        _line(console, "unread", f"{counted(len(summary.problems), 'input or part')} could not be read:", "bold yellow")
         for problem in summary.problems[:_MOST_PROBLEMS]:
             console.print(f"  {printable(str(problem))}", markup=False, soft_wrap=True)
         if len(summary.problems) > _MOST_PROBLEMS:
             console.print(f"  … and {len(summary.problems) - _MOST_PROBLEMS:,} more", markup=False)
+
+
+def _line(console: Console, word: str, text: str, style: str = "bold") -> None:
+    console.print(Text.assemble((f"{word:<9}", style), text), soft_wrap=True)
 
 
 def printable(text: str) -> str:
@@ -94,40 +120,53 @@ class TableWriter:
         self._stream.flush()
 
     def _print(self, console: Console, summary: HuntSummary) -> None:
-        wide = console.width >= 130
         tallies = self._tallies.ordered()
         if tallies:
-            table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1))
+            table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1), expand=True)
             table.add_column("level", no_wrap=True)
             table.add_column("rule", ratio=3, overflow="fold")
-            if wide:
-                table.add_column("ATT&CK", ratio=1)
+            if console.width >= _WIDE:
+                table.add_column("ATT&CK", ratio=1, no_wrap=True, overflow="ellipsis")
             table.add_column("count", justify="right", no_wrap=True)
-            table.add_column("hosts", ratio=1, overflow="ellipsis", no_wrap=not wide)
-            table.add_column("first", no_wrap=True)
-            if wide:
+            if console.width >= _WITH_HOSTS:
+                table.add_column("hosts", ratio=2, overflow="ellipsis", no_wrap=True)
+            else:
+                table.add_column("hosts", justify="right", no_wrap=True)
+            table.add_column(f"first ({_offset(tallies, self._zone)})", no_wrap=True)
+            if console.width >= _WIDE:
                 table.add_column("last", no_wrap=True)
             for tally in tallies:
-                table.add_row(*self._row(tally, wide))
+                table.add_row(*self._row(tally, console.width))
             console.print(table)
             console.print()
-            levels = [f"{count:,} {level}" for level, count in self._tallies.by_level().items() if count]
-            console.print(", ".join(levels), markup=False)
-        print_summary(console, summary)
+        print_summary(console, summary, self._tallies.by_level())
 
-    def _row(self, tally: RuleTally, wide: bool) -> list[Text | str]:
-        hosts = [printable(host) for host, _ in tally.hosts.most_common(3)]
-        rest = len(tally.hosts) - len(hosts)
-        shown = ", ".join(hosts[: 3 if wide else 1])
-        more = rest + (0 if wide else max(len(hosts) - 1, 0))
-        if more or tally.more_hosts:
-            shown += f" +{more}{' or more' if tally.more_hosts else ''}"
+    def _row(self, tally: RuleTally, width: int) -> list[Text | str]:
         level = Text(f"{_MARKS[tally.level]}{tally.level}", _STYLES[tally.level])
         first, last = local(tally.first, self._zone), local(tally.last, self._zone)
-        row: list[Text | str] = [level, Text(tally.title)]
-        if wide:
-            row.append(Text(" ".join(techniques(tally.tags)[:4])))
-        row += [f"{tally.count:,}", Text(shown), first if wide else first[5:16]]
-        if wide:
+        row: list[Text | str] = [level, Text(printable(tally.title))]
+        if width >= _WIDE:
+            row.append(Text(" ".join(techniques(tally.tags))))
+        row += [f"{tally.count:,}", Text(_hosts(tally, width)), first if width >= _WIDE else first[:16]]
+        if width >= _WIDE:
             row.append(last)
         return row
+
+
+def _hosts(tally: RuleTally, width: int) -> str:
+    if width < _WITH_HOSTS:
+        return f"{len(tally.hosts):,}{'+' if tally.more_hosts else ''}" if tally.hosts else "–"
+    names = [printable(host) for host, _ in tally.hosts.most_common(3 if width >= _WIDE else 1)]
+    rest = len(tally.hosts) - len(names)
+    return ", ".join(names) + (f" +{rest:,}{' or more' if tally.more_hosts else ''}" if rest else "") or "–"
+
+
+def _offset(tallies: list[RuleTally], zone: ZoneInfo) -> str:
+    """The zone as people read it beside a time: UTC+7; its name where the offset is not the same all over."""
+    offsets = {f"{datetime.fromisoformat(t.first).astimezone(zone):%z}" for t in tallies if t.first}
+    if len(offsets) != 1:
+        return zone.key
+    offset = offsets.pop()
+    hours, minutes = offset[:3].replace("+0", "+").replace("-0", "-"), offset[3:5]
+    text = f"UTC{hours}" + (f":{minutes}" if minutes != "00" else "")
+    return "UTC" if text == "UTC+0" else text
