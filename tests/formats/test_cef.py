@@ -64,6 +64,10 @@ def test_lines_that_are_none_are_counted_once() -> None:
     assert [(problem.place, problem.count) for problem in problems] == [("line 2", 2)]
 
 
+def test_a_header_of_nothing_but_escaped_bars_takes_no_long_time() -> None:
+    assert parse("CEF:0|" + "\\|" * 1_000_000) is None
+
+
 @settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_make_it_raise(data: bytes) -> None:

@@ -31,7 +31,7 @@ def larger(sigma_data: Path) -> bytes:
     return bytes(header) + whole[4096 : 4096 + 65536] * 3
 
 
-def test_records_have_system_fields_data_and_their_ids(recording: bytes) -> None:
+def test_records_have_system_fields_and_numbers_that_rise(recording: bytes) -> None:
     seen = read(recording)
     assert seen
     for event in seen:
@@ -40,7 +40,8 @@ def test_records_have_system_fields_data_and_their_ids(recording: bytes) -> None
         assert event["Computer"]
         assert event.time.startswith("20")
         assert "windows/*/*" in event.sources
-        assert event.number == event["EventRecordID"]
+        assert isinstance(event["EventRecordID"], int)
+    assert [event.number for event in seen] == sorted({event.number for event in seen})
 
 
 def test_every_case_of_the_corpus_is_read_without_a_problem(sigma_data: Path) -> None:

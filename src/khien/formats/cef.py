@@ -16,6 +16,7 @@ _KEY = re.compile(r"(?:^|(?<=\s))([A-Za-z0-9_.\-\[\]]{1,128})=")
 _HEADER = re.compile(r"(?:CEF|LEEF):\s?\d(?:\.\d)?\|")
 _CEF_NAMES = ("DeviceVendor", "DeviceProduct", "DeviceVersion", "DeviceEventClassID", "Name", "Severity")
 _LEEF_NAMES = ("DeviceVendor", "DeviceProduct", "DeviceVersion", "DeviceEventClassID")
+_PART = re.compile(r"([^\\|]*(?:\\.[^\\|]*)*)\|", re.DOTALL)
 _UNESCAPE = re.compile(r"\\([\\=|nr])")
 
 
@@ -50,19 +51,15 @@ def parse(line: str) -> Event | None:
 
 def _split_header(text: str, count: int) -> tuple[list[str], str]:
     parts: list[str] = []
-    start = at = 0
+    at = 0
     while len(parts) < count:
-        at = text.find("|", at)
-        if at < 0:
-            parts.append(_plain(text[start:]))
+        found = _PART.match(text, at)
+        if not found:
+            parts.append(_plain(text[at:]))
             return parts, ""
-        backslashes = len(text[start:at]) - len(text[start:at].rstrip("\\"))
-        if backslashes % 2:
-            at += 1
-            continue
-        parts.append(_plain(text[start:at]))
-        at = start = at + 1
-    return parts, text[start:]
+        parts.append(_plain(found[1]))
+        at = found.end()
+    return parts, text[at:]
 
 
 def _extension(text: str, out: Event) -> None:

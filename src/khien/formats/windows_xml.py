@@ -15,33 +15,39 @@ from khien.formats.xml_text import unescape, xml_data
 
 _READ = 1 << 20
 _OPEN = re.compile(rb"<Event(?=[\s>])")
-_SYSTEM = re.compile(r"<System(?:\s[^<>]{0,400})?>(.{0,20000}?)</System>", re.DOTALL)
-_USER_DATA = re.compile(r"<UserData(?:\s[^<>]{0,400})?>(.*?)</UserData>", re.DOTALL)
+_START = {name: re.compile(rf"<{name}(?:\s[^<>]{{0,400}})?>") for name in ("System", "UserData")}
 _ELEMENT = re.compile(r"<([A-Za-z_][\w.\-]{0,120})((?:\s[^<>]{0,2000}?)?)(?:/>|>([^<]*)</\1\s*>)")
 _ATTRIBUTE = re.compile(r"([A-Za-z_][\w.:\-]{0,120})\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 
 
 def xml_event(text: str) -> dict[str, Any] | None:
     """An event's XML as the nested objects that other readers give (`System`, `EventData`, `UserData`)."""
-    found = _SYSTEM.search(text)
-    if not found:
+    inside = _inside(text, "System")
+    if inside is None:
         return None
     system: dict[str, Any] = {}
-    for name, attributes, content in _ELEMENT.findall(found[1]):
+    for name, attributes, content in _ELEMENT.findall(inside[0]):
         element: dict[str, Any] = {key: unescape(one or two) for key, one, two in _ATTRIBUTE.findall(attributes)}
         if content:
             element["#text"] = unescape(content)
         system[name] = {"#attributes": {k: v for k, v in element.items() if k != "#text"}, **_text(element)}
     event: dict[str, Any] = {"System": system}
-    rest = text[found.end() :]
+    rest = text[inside[1] :]
     data: dict[str, Value] = dict(xml_data(rest))
     if data:
         event["EventData"] = data
-    if inner := _USER_DATA.search(rest):
+    if inner := _inside(rest, "UserData"):
         event["UserData"] = {
-            "UserData": {name: unescape(content) for name, _, content in _ELEMENT.findall(inner[1]) if name != "Data"}
+            "UserData": {name: unescape(content) for name, _, content in _ELEMENT.findall(inner[0]) if name != "Data"}
         }
     return event
+
+
+def _inside(text: str, name: str) -> tuple[str, int] | None:
+    """What stands in the first element of a name, and where it ends."""
+    opened = _START[name].search(text)
+    end = text.find(f"</{name}>", opened.end()) if opened else -1
+    return (text[opened.end() : end], end) if opened and end >= 0 else None
 
 
 def _text(element: dict[str, Any]) -> dict[str, Any]:
