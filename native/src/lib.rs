@@ -8,6 +8,7 @@ mod column;
 mod hash;
 mod json;
 mod literals;
+mod nested;
 mod scanner;
 
 use pyo3::prelude::*;

@@ -7,10 +7,11 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 use crate::column::Column;
 use crate::hash::FxMap;
 use crate::json::{surely_differ, Cursor, Scan, Unusual};
+use crate::nested::{Fields, Span};
 
 const MOST_KEYS: usize = 50_000;
 const MOST_TUPLES: usize = 50_000;
-const ABSENT: (u32, u32) = (u32::MAX, 0);
+const ABSENT: Span = (u32::MAX, 0);
 
 type Names = Vec<String>;
 
@@ -55,14 +56,20 @@ struct Known {
     tuples: FxMap<Box<[u32]>, bool>,
 }
 
-/// Scans blocks of lines. `keys`: the names of the fields that tell kinds apart; `shape_of(line)` gives
-/// the shape of a line with unknown values of them, None when it is for the general reader.
+/// Scans blocks of lines. Objects are flat, with their fields at the top, or nested: `Event` with `System` and
+/// `EventData` or `UserData`.
+///
+/// `keys`: the names of the fields that tell kinds apart; `shape_of(line)` gives
+/// the shape of a line with unknown values of them, None when it is for the general reader. So are lines
+/// that have one of the fields `unusual`.
 #[pyclass(module = "khien._native")]
 pub struct Scanner {
     shape_of: PyObject,
     names: FxMap<Box<[u8]>, usize>,
-    spans: Vec<(u32, u32)>,
+    spans: Vec<Span>,
+    ranks: Vec<u8>,
     keys: Vec<usize>,
+    unusual: Vec<usize>,
     by_key: FxMap<Box<[u8]>, Option<usize>>,
     known: Vec<Known>,
     key: Vec<u8>,
@@ -89,13 +96,13 @@ impl Scanner {
         names.iter().map(|name| self.slot(name)).collect()
     }
 
-    /// Find the spans of all named fields. A flat object has them at its top; a nested one, as Windows'
-    /// own XML gives it, below `Event` in `System` and `EventData` or `UserData`.
-    fn spread(&mut self, line: &[u8]) -> Scan<()> {
+    /// Find the spans of all named fields; true when the object is nested, as Windows' own XML is.
+    fn spread(&mut self, line: &[u8]) -> Scan<bool> {
         self.spans.fill(ABSENT);
         let names = &self.names;
         let spans = &mut self.spans;
         let mut cursor = Cursor::new(line);
+        let mut nested = None;
         cursor.space();
         if cursor.peek()? != b'{' {
             return Err(Unusual);
@@ -103,16 +110,30 @@ impl Scanner {
         cursor.object(0, |cursor, key, depth| {
             let start = cursor.at;
             cursor.value(depth)?;
-            if let Some(&slot) = names.get(key) {
+            if key == b"Event" {
+                nested = Some(start);
+            } else if let Some(&slot) = names.get(key) {
                 spans[slot] = (start as u32, cursor.at as u32);
             }
             Ok(())
         })?;
-        cursor.end()
+        cursor.end()?;
+        match nested {
+            None => Ok(false),
+            Some(start) => {
+                self.ranks.clear();
+                self.ranks.resize(self.spans.len(), 0);
+                self.spans.fill(ABSENT);
+                let mut fields = Fields { names: &self.names, spans: &mut self.spans, ranks: &mut self.ranks };
+                fields.event(&mut Cursor { data: line, at: start })?;
+                Ok(true)
+            }
+        }
     }
 
-    fn make_key(&mut self, line: &[u8]) {
+    fn make_key(&mut self, line: &[u8], nested: bool) {
         self.key.clear();
+        self.key.push(u8::from(nested));
         for &slot in &self.keys {
             let (start, end) = self.spans[slot];
             if start != ABSENT.0 {
@@ -147,10 +168,17 @@ impl Scanner {
     }
 
     fn look(&mut self, py: Python<'_>, line: &[u8], flagged: bool) -> PyResult<Outcome> {
-        if line.len() >= u32::MAX as usize || self.spread(line).is_err() {
+        if line.len() >= u32::MAX as usize {
             return Ok(Outcome::General);
         }
-        self.make_key(line);
+        let nested = match self.spread(line) {
+            Ok(nested) => nested,
+            Err(Unusual) => return Ok(Outcome::General),
+        };
+        if !nested && self.unusual.iter().any(|&slot| self.spans[slot] != ABSENT) {
+            return Ok(Outcome::General);
+        }
+        self.make_key(line, nested);
         let at = match self.by_key.get(self.key.as_slice()) {
             Some(&at) => at,
             None => {
@@ -221,18 +249,21 @@ impl Scanner {
 #[pymethods]
 impl Scanner {
     #[new]
-    fn new(keys: Vec<String>, shape_of: PyObject) -> Self {
+    fn new(keys: Vec<String>, unusual: Vec<String>, shape_of: PyObject) -> Self {
         let mut scanner = Scanner {
             shape_of,
             names: FxMap::default(),
             spans: Vec::new(),
+            ranks: Vec::new(),
             keys: Vec::new(),
+            unusual: Vec::new(),
             by_key: FxMap::default(),
             known: Vec::new(),
             key: Vec::new(),
             tuple: Vec::new(),
         };
         scanner.keys = scanner.slots(&keys);
+        scanner.unusual = scanner.slots(&unusual);
         scanner
     }
 

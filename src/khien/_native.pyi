@@ -39,7 +39,9 @@ class Shape:
 class Scanner:
     """Scans blocks of JSON lines for those that rules may match."""
 
-    def __init__(self, keys: Sequence[str], shape_of: Callable[[bytes], Shape | None]) -> None: ...
+    def __init__(
+        self, keys: Sequence[str], unusual: Sequence[str], shape_of: Callable[[bytes], Shape | None]
+    ) -> None: ...
     def scan(
         self, data: bytes, end: int, places: Sequence[int] | None
     ) -> tuple[int, list[tuple[int, int, int]], list[tuple[Shape, int, int, int, tuple[int, ...]]]]:

@@ -22,6 +22,7 @@ from khien.events.logsource import LogSource
 from khien.events.mapping import Classifier, event_text
 from khien.events.records import RecordBlock
 from khien.formats.evtx import read as read_evtx
+from khien.formats.evtx import read_lines as read_evtx_lines
 from khien.formats.json_records import read as read_json
 from khien.formats.ndjson import LineReader
 from khien.hunt.worker import Projected
@@ -163,6 +164,70 @@ def test_engine_and_reference_agree_on_made_up_rules_and_events(
     assert engine_verdicts(made, batch) == expected
 
 
+WINDOWS = {"product": "windows", "service": "sysmon"}
+FLAT = {"EventID": 255, "Channel": "Microsoft-Windows-Sysmon/Operational"}
+
+
+def line_verdicts(made: list[dict[str, Any]], lines: list[str]) -> set[tuple[int, str]]:
+    """What a hunt through JSON lines finds, by the scanning core."""
+    documents = [{**rule, "logsource": WINDOWS, "id": str(n), "title": f"made {n}"} for n, rule in enumerate(made)]
+    loaded = load_sources([("made.yml", yaml.safe_dump_all(documents, allow_unicode=True).encode())], {})
+    detector = Detector(loaded)
+    reader = LineReader(Classifier.load(), Projected(detector))
+    data = "\n".join(lines).encode("utf-8", "surrogatepass")
+    return {
+        (batch.numbers[match.index] - 1, match.rule.id)
+        for batches in reader.read(io.BytesIO(data), "made", lambda problem: None)
+        for batch in batches
+        for match in detector.detect(batch)
+    }
+
+
+def nested(event: dict[str, Any]) -> dict[str, Any]:
+    """The same event as Windows' own XML has it."""
+    system = {
+        "Provider": {"#attributes": {"Name": "Microsoft-Windows-Sysmon"}},
+        "EventID": {"#attributes": {"Qualifiers": 0}, "#text": 255},
+        "Channel": FLAT["Channel"],
+        "Security": None,
+    }
+    return {"Event": {"System": system, "EventData": event}}
+
+
+flat_fields = {"a": event_values, "b": event_values, "Tên": event_values}
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(rules(), min_size=1, max_size=4),
+    st.lists(st.fixed_dictionaries({}, optional=flat_fields), min_size=1, max_size=5),
+    st.booleans(),
+    st.booleans(),
+)
+def test_the_scan_of_lines_and_the_reference_agree(
+    made: list[dict[str, Any]], batch: list[dict[str, Any]], as_xml: bool, escaped: bool
+) -> None:
+    if as_xml:  # objects in EventData carry attributes
+        batch = [{k: v for k, v in event.items() if not isinstance(v, dict)} for event in batch]
+    shaped = [nested(event) if as_xml else {**FLAT, **event} for event in batch]
+    # Each twice: the second time the core remembers its values.
+    lines = [json.dumps(event, ensure_ascii=escaped) for event in shaped] * 2
+    seen = [
+        {**event, "EventID": 255, "Channel": FLAT["Channel"], "Provider_Name": "Microsoft-Windows-Sysmon"}
+        if as_xml
+        else {**FLAT, **event}
+        for event in batch
+    ] * 2
+    references = [ReferenceRule(rule) for rule in yaml.safe_load_all(yaml.safe_dump_all(made, allow_unicode=True))]
+    expected = {
+        (number, str(at))
+        for number, event in enumerate(seen)
+        for at, reference in enumerate(references)
+        if reference.matches(event)
+    }
+    assert line_verdicts(made, lines) == expected
+
+
 def corpus(folder: Path) -> Iterator[dict[str, Any]]:
     for sub in sorted(folder.glob("rules*")):
         for file in sorted(sub.rglob("*.yml")):
@@ -235,6 +300,7 @@ def test_engine_and_reference_agree_on_all_regression_events_as_evtx_and_as_json
     everything: Everything, sigma_data: Path
 ) -> None:
     classifier = Classifier.load()
+    reader = LineReader(classifier, Projected(everything.detector))
     checked = 0
     for evtx in sorted((sigma_data / "regression_data").rglob("*.evtx")):
         found_as = {}
@@ -252,6 +318,13 @@ def test_engine_and_reference_agree_on_all_regression_events_as_evtx_and_as_json
                 everything.check(kind, event, found.get(number, set()), f"{path.name} {number}")
                 checked += 1
             found_as[path.suffix] = sorted(sorted(each) for each in found.values())
+        with evtx.open("rb") as stream:
+            scanned: dict[int, set[str]] = {}
+            for numbers, lines in read_evtx_lines(stream, str(evtx), pytest.fail):
+                scanned |= verdicts(
+                    everything.detector, iter(reader.read_records(lines, numbers, str(evtx), pytest.fail))
+                )
+            found_as["scan"] = sorted(sorted(each) for each in scanned.values())
         assert len({str(each) for each in found_as.values()}) == 1, f"{evtx}: EVTX and JSON differ"
     assert checked > 200
 

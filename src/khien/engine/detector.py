@@ -143,7 +143,9 @@ class _Judge:
     def scan(self) -> ValueScan:
         plan = self.plan
         return ValueScan(
-            tuple((plan.read[at], column.signatures.column) for column, at in zip(plan.columns, plan.indexed, strict=True)),
+            tuple(
+                (plan.read[at], column.signatures.column) for column, at in zip(plan.columns, plan.indexed, strict=True)
+            ),
             (plan.text.signatures.number(NOTHING),) if plan.text is not None else (),
             tuple((test.field, test.other) for test in plan.references),
             lambda signature: bool(self._settle(signature)),

@@ -13,7 +13,22 @@ from khien.engine.row import Check, Row, all_contained, any_contained, check_of,
 from khien.engine.values import holds
 from khien.events.batch import MISSING, EventKind, Value
 from khien.rules.folding import FALSE, fold, tests_of
-from khien.rules.model import STAR, And, Const, FieldRef, Keyword, KeywordRegex, Named, Node, Not, Or, Regex, Rule, Test, Text
+from khien.rules.model import (
+    STAR,
+    And,
+    Const,
+    FieldRef,
+    Keyword,
+    KeywordRegex,
+    Named,
+    Node,
+    Not,
+    Or,
+    Regex,
+    Rule,
+    Test,
+    Text,
+)
 
 Masks = tuple[int, int, int]
 # From the indexed tests passed to whether a condition holds, or what is left of it.

@@ -193,7 +193,7 @@ class Classifier:
             fields = projection.fields(kind)
             if fields is None:
                 continue
-            read = self._getter(kind, fields)
+            read = self.getter(kind, fields)
             records = [block.records[at] for at in indexes]
             texts = None
             if projection.wants_text(kind):
@@ -211,7 +211,8 @@ class Classifier:
                 texts,
             )
 
-    def _getter(self, kind: EventKind, fields: tuple[str, ...]) -> Callable[[Event], tuple[Value, ...]]:
+    def getter(self, kind: EventKind, fields: tuple[str, ...]) -> Callable[[Event], tuple[Value, ...]]:
+        """A function from a record of a kind to the values of Sigma fields, MISSING where it has none."""
         known = self._getters.get(kind)
         if known is None or known[0] != fields:
             if len(self._getters) >= _MOST_REMEMBERED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from khien.events.batch import MISSING, Event, EventKind, Value, read_path
 
@@ -43,9 +44,9 @@ def parse_time(value: Value, year: int | None = None) -> int | None:
         return parse_time(value[0], year) if value else None
     if not isinstance(value, str) or len(value) > 64:
         return None
-    found = _ISO.match(value)
-    if found:
-        return _iso(found)
+    moment = _parse_iso(value)
+    if moment is not None:
+        return moment
     text = value.strip()
     if text != value:
         return parse_time(text, year) if text else None
@@ -72,7 +73,11 @@ def parse_time(value: Value, year: int | None = None) -> int | None:
     return None
 
 
-def _iso(found: re.Match[str]) -> int | None:
+@lru_cache(maxsize=4096)
+def _parse_iso(text: str) -> int | None:
+    found = _ISO.match(text)
+    if found is None:
+        return None
     fraction = found[7]
     micros = int(fraction[:6].ljust(6, "0")) if fraction else 0
     zone = found[8]
@@ -140,11 +145,16 @@ def _syslog(found: re.Match[str], year: int | None) -> int | None:
 
 def format_time(moment: int) -> str:
     """RFC 3339 in UTC with microseconds: `2026-11-24T01:02:03.000004Z`; "" outside the years 1 to 9999."""
+    whole = _format_seconds(moment // 1_000_000)
+    return f"{whole}.{moment % 1_000_000:06d}Z" if whole else ""
+
+
+@lru_cache(maxsize=4096)
+def _format_seconds(seconds: int) -> str:
     try:
-        when = datetime.fromtimestamp(moment // 1_000_000, UTC)
+        return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
     except (ValueError, OverflowError, OSError):
         return ""
-    return f"{when:%Y-%m-%dT%H:%M:%S}.{moment % 1_000_000:06d}Z"
 
 
 def event_time(kind: EventKind, event: Event) -> int | None:

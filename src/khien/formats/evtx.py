@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import evtx
 import orjson
@@ -16,6 +16,7 @@ from khien.formats.windows_shapes import nested_record
 
 _MAGIC = b"ElfFile\x00"
 _MOST_FAILURES = 100_000
+_REMEDY = "The file was cut off or changed; copy it again if you can"
 
 
 def _sniff(head: bytes) -> float:
@@ -24,47 +25,57 @@ def _sniff(head: bytes) -> float:
 
 def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
     """The records of an EVTX file. Damaged records and chunks are counted and left out."""
+    for numbers, lines in read_lines(stream, path, report):
+        kept: list[int] = []
+        flat: list[Event] = []
+        for number, line in zip(numbers, lines, strict=True):
+            try:
+                flat.append(nested_record(orjson.loads(line)["Event"]))
+            except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+                report(Problem(path, f"record {number}", f"cannot be read: {_reason(error)}", _REMEDY))
+                continue
+            kept.append(number)
+        yield RecordBlock("windows", kept, flat)
+
+
+def read_lines(stream: BinaryIO, path: str, report: Report) -> Iterator[tuple[list[int], list[str]]]:
+    """The records as (record ids, lines of JSON), some thousand at a time; the JSON is `{"Event": {"System": ...}}`.
+
+    Damaged records and chunks are counted and left out.
+    """
     try:
         parser = evtx.PyEvtxParser(stream, number_of_threads=1)
-        records = parser.records_json()
+        records = cast(Iterator[dict[str, Any]], parser.records_json())
     except (RuntimeError, OSError, ValueError) as error:
         report(Problem(path, "", f"not a readable EVTX file: {_reason(error)}", "Copy it again from its source"))
         return
     numbers: list[int] = []
-    flat: list[Event] = []
+    lines: list[str] = []
     read_any = False
     failures = 0
     last = ""
     while True:
         try:
-            record: dict[str, Any] | None = next(records, None)
+            for record in records:
+                numbers.append(record["event_record_id"])
+                lines.append(record["data"])
+                if len(lines) >= BLOCK_RECORDS:
+                    yield numbers, lines
+                    numbers, lines, read_any = [], [], True
+            break
         except (RuntimeError, OSError, ValueError, OverflowError) as error:
             failures += 1
             last = _reason(error)
             if failures >= _MOST_FAILURES:
                 break
-            continue
-        if record is None:
-            break
-        try:
-            event = orjson.loads(record["data"])["Event"]
-            flat.append(nested_record(event))
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            failures += 1
-            last = _reason(error)
-            continue
-        numbers.append(record["event_record_id"])
-        if len(flat) >= BLOCK_RECORDS:
-            yield RecordBlock("windows", numbers, flat)
-            numbers, flat, read_any = [], [], True
-    read_any = bool(flat) or read_any
-    if flat:
-        yield RecordBlock("windows", numbers, flat)
+    read_any = bool(lines) or read_any
+    if lines:
+        yield numbers, lines
     if not read_any and not failures:
         report(Problem(path, "", "holds no readable record", "It is empty or was cut off; copy it again if you can"))
     if failures:
         what = f"{failures} damaged records or chunks were left out (the last: {last})"
-        report(Problem(path, "", what, "The file was cut off or changed; copy it again if you can"))
+        report(Problem(path, "", what, _REMEDY))
 
 
 def _reason(error: BaseException) -> str:

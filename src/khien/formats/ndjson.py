@@ -1,14 +1,15 @@
 """The fast path for JSON lines: of each event, look at the raw values that rules read, and no further.
 
-Flat Windows records (one object a line with `EventID` and `Channel` at its top) are scanned for the
-raw values of indexed fields; a line whose values no rule matches is done with there. Of the others
-the fields that rules read are decoded, and a dictionary is made only of events that match. Every line
-that is not of that shape goes through the general JSON reader.
+Windows records, flat (one object a line with `EventID` and `Channel` at its top) or nested (`Event` with
+`System` and `EventData`), are scanned for the raw values of indexed fields; a line whose values no rule
+matches is done with there. Of the other flat ones the fields that rules read are decoded, and a
+dictionary is made only of events that match. Every other line goes through the general JSON reader.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, BinaryIO, Protocol
 
 import msgspec
@@ -19,12 +20,14 @@ from khien.errors import Problem
 from khien.events.batch import MISSING, Event, EventBatch, EventKind, Projection, Value, ValueScan
 from khien.events.mapping import Classifier
 from khien.formats.format import MAX_LINE, Report
-from khien.formats.json_records import line_records, read_lines
-from khien.formats.windows_shapes import FLAT_NAMES, flat_record
+from khien.formats.json_records import loads, read_lines
+from khien.formats.windows_shapes import FLAT_NAMES, flat_record, nested_record
 
 BLOCK = 1 << 20
 """Bytes read at a time."""
 FAMILY = "windows"
+_NESTED = ("EventData", "UserData", "winlog")
+"""Fields that hold others: records with one at their top are not flat."""
 
 
 class LineProjection(Projection, Protocol):
@@ -40,19 +43,21 @@ class LineProjection(Projection, Protocol):
 class _Shape:
     """How lines of one kind are scanned and decoded."""
 
-    def __init__(self, kind: EventKind, projection: LineProjection) -> None:
+    def __init__(self, kind: EventKind, projection: LineProjection, nested: bool) -> None:
         self.kind = kind
+        self.nested = nested
+        names = kind.names if nested else partial(flat_names, kind)
         scan = projection.scan(kind)
         self.fields = (projection.fields(kind) if scan else None) or ()
         self.wants_text = scan is not None and projection.wants_text(kind)
-        choices = [flat_names(kind, name) for name in self.fields]
+        choices = [names(name) for name in self.fields]
         first = [names[0] for names in choices]
         others = [(at, name) for at, names in enumerate(choices) for name in names[1:]]
         self.alternates = [(at, len(first) + n) for n, (at, _) in enumerate(others)]
         self.width = len(first)
         self.decode = _decoder((*first, *(name for _, name in others)))
-        columns = [(flat_names(kind, name), column) for name, column in scan.columns] if scan else []
-        references = [(flat_names(kind, a), flat_names(kind, b)) for a, b in scan.references] if scan else []
+        columns = [(names(name), column) for name, column in scan.columns] if scan else []
+        references = [(names(a), names(b)) for a, b in scan.references] if scan else []
         self.native = NativeShape(
             columns, scan.extra if scan else (), references, scan.settle if scan else None, self.wants_text
         )
@@ -108,9 +113,9 @@ class LineReader:
         self._projection = projection
         self._keys = classifier.key_fields(FAMILY)
         self._channel, self._event_id = self._keys.index("Channel"), self._keys.index("EventID")
-        self._route = _decoder(self._keys)
-        self._scanner = Scanner(self._keys, self._shape)
-        self._by_kind: dict[EventKind, _Shape] = {}
+        self._route = _decoder((*self._keys, "Event"))
+        self._scanner = Scanner(self._keys, _NESTED, self._shape)
+        self._by_kind: dict[tuple[EventKind, bool], _Shape] = {}
         self._by_native: dict[NativeShape, _Shape] = {}
         self._text_kinds: list[EventKind] = []
         self.lines = 0
@@ -142,21 +147,27 @@ class LineReader:
                 data = b"".join((rest, *pieces, data)) if held else data
                 cut += held
             if cut:
-                yield list(self._block(data, cut, path, report))
+                yield self._block(data, cut, path, report)
             rest, pieces = data[cut:], []
             held = len(rest)
         if skipping:
             self.lines += 1
         elif held:
             data = b"".join((rest, *pieces))
-            yield list(self._block(data, len(data), path, report))
+            yield self._block(data, len(data), path, report)
+
+    def read_records(self, lines: Sequence[str], numbers: Sequence[int], path: str, report: Report) -> list[EventBatch]:
+        """The events of records that are each one line of JSON, under their own numbers."""
+        data = "\n".join(lines).encode("utf-8", "replace")
+        return self._block(data, len(data), path, report, numbers)
 
     def _too_long(self, path: str, report: Report) -> None:
         report(Problem(path, f"line {self.lines + 1}", f"the line is longer than {MAX_LINE >> 20} MB and was skipped"))
 
-    def _block(self, data: bytes, end: int, path: str, report: Report) -> Iterator[EventBatch]:
-        """The events of the lines in the first `end` bytes."""
-        first = self.lines + 1
+    def _block(
+        self, data: bytes, end: int, path: str, report: Report, numbers: Sequence[int] | None = None
+    ) -> list[EventBatch]:
+        """The events of the lines in the first `end` bytes; `numbers` of the records if not those of the lines."""
         text_kinds = -1
         while text_kinds < len(self._text_kinds):  # again where a kind with keywords was met first
             text_kinds = len(self._text_kinds)
@@ -164,52 +175,66 @@ class LineReader:
             if text_kinds:
                 places = self._projection.text_places(self._text_kinds, data)
             count, general, found = self._scanner.scan(data, end, places)
+        if numbers is None:
+            numbers = range(self.lines + 1, self.lines + count + 1)
         self.lines += count
         by_shape: dict[NativeShape, list[tuple[int, bytes, tuple[int, ...]]]] = {}
-        for native, number, start, stop, signature in found:
-            by_shape.setdefault(native, []).append((first + number, data[start:stop], signature))
-        for native, lines in by_shape.items():
-            yield _batch(self._by_native[native], path, lines)
+        for native, at, start, stop, signature in found:
+            by_shape.setdefault(native, []).append((numbers[at], data[start:stop], signature))
+        batches = [self._batch(self._by_native[native], path, lines) for native, lines in by_shape.items()]
         if general:
-            yield from self._general([(first + at, data[start:stop]) for at, start, stop in general], path, report)
+            batches += self._general([(numbers[at], data[start:stop]) for at, start, stop in general], path, report)
+        return batches
+
+    def _batch(self, shape: _Shape, path: str, found: Sequence[tuple[int, bytes, tuple[int, ...]]]) -> EventBatch:
+        lines = [line for _, line, _ in found]
+        event: Callable[[int], Event]
+        if shape.nested:
+            records = [nested_record(loads(line)["Event"]) for line in lines]
+            read = self._classifier.getter(shape.kind, shape.fields)
+            rows = [read(record) for record in records]
+            event = records.__getitem__
+        else:
+            rows = shape.rows(lines)
+
+            def event(index: int) -> Event:
+                return flat_record(loads(lines[index]))
+
+        return EventBatch(
+            shape.kind,
+            path,
+            shape.fields,
+            rows,
+            [number for number, _, _ in found],
+            event,
+            signatures=[signature for _, _, signature in found],
+        )
 
     def _shape(self, line: bytes) -> NativeShape | None:
-        """The shape for a line; None where it is no flat Windows record."""
+        """The shape for a line; None where it is no Windows record."""
         try:
-            key = self._route(line)
-        except (msgspec.MsgspecError, TypeError, RecursionError) as error:
+            *values, event = self._route(line)
+            key = tuple(values)
+            if event is not MISSING:
+                record = nested_record(event)
+                key = tuple([record.get(name, MISSING) for name in self._keys])
+        except (AttributeError, KeyError, msgspec.MsgspecError, TypeError, RecursionError) as error:
             raise ValueError(str(error)) from error
         channel, event_id = key[self._channel], key[self._event_id]
         if not isinstance(channel, str) or isinstance(event_id, bool) or not isinstance(event_id, int | str):
             return None
         kind = self._classifier.kind(FAMILY, key)
-        shape = self._by_kind.get(kind)
+        if any("." in name for name in self._projection.fields(kind) or ()):
+            return None  # a path into what the scan does not look into
+        nested = event is not MISSING
+        shape = self._by_kind.get((kind, nested))
         if shape is None:
-            shape = self._by_kind[kind] = _Shape(kind, self._projection)
+            shape = self._by_kind[kind, nested] = _Shape(kind, self._projection, nested)
             self._by_native[shape.native] = shape
-            if shape.wants_text:
+            if shape.wants_text and kind not in self._text_kinds:
                 self._text_kinds.append(kind)
         return shape.native
 
     def _general(self, lines: list[tuple[int, bytes]], path: str, report: Report) -> Iterator[EventBatch]:
         for block in read_lines(lines, path, report):
             yield from self._classifier.batches(block, path, self._projection)
-
-
-def _batch(shape: _Shape, path: str, found: Sequence[tuple[int, bytes, tuple[int, ...]]]) -> EventBatch:
-    lines = [line for _, line, _ in found]
-
-    def event(index: int) -> Event:
-        for record in line_records(lines[index]):
-            return flat_record(record)
-        return {}
-
-    return EventBatch(
-        shape.kind,
-        path,
-        shape.fields,
-        shape.rows(lines),
-        [number for number, _, _ in found],
-        event,
-        signatures=[signature for _, _, signature in found],
-    )

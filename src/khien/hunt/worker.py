@@ -16,6 +16,7 @@ from khien.engine.keywords import KeywordFinder
 from khien.errors import KhienError, Problem
 from khien.events.batch import EventBatch, EventKind
 from khien.events.mapping import Classifier
+from khien.formats import evtx
 from khien.formats.encodings import Peeked, Recoded, text_encoding
 from khien.formats.format import Format, Report
 from khien.formats.inputs import Input
@@ -145,6 +146,12 @@ class Worker:
             return
         if chosen.seekable:
             stream = stack.enter_context(seekable(source, stream))
+        if chosen.name == "evtx":
+            reader = LineReader(self.classifier, self.projection)
+            for numbers, lines in evtx.read_lines(stream, path, report):
+                counted.events += len(lines)
+                yield reader.read_records(lines, numbers, path, report), 0
+            return
         for block in chosen.read(stream, path, report):
             counted.events += len(block.records)
             yield list(self.classifier.batches(block, path, self.projection)), 0

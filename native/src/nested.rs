@@ -1,0 +1,171 @@
+//! The fields of a nested Windows event, under the names that its flat record has.
+
+use crate::hash::FxMap;
+use crate::json::{Cursor, Scan, Unusual};
+
+pub type Span = (u32, u32);
+
+// Where two parts of an event have a field of one name, the higher rank has it.
+const PLAIN: u8 = 1;
+const DATA: u8 = 2;
+const SYSTEM: u8 = 3;
+
+pub struct Fields<'s> {
+    pub names: &'s FxMap<Box<[u8]>, usize>,
+    pub spans: &'s mut [Span],
+    pub ranks: &'s mut [u8],
+}
+
+impl Fields<'_> {
+    fn put(&mut self, name: &[u8], start: usize, end: usize, rank: u8) {
+        if let Some(&slot) = self.names.get(name) {
+            if rank >= self.ranks[slot] {
+                self.ranks[slot] = rank;
+                self.spans[slot] = (start as u32, end as u32);
+            }
+        }
+    }
+
+    /// The value of `Event`, with `at` at its beginning. Whatever is not plain is unusual.
+    pub fn event(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
+        let mut system = None;
+        let mut data = None;
+        let mut parts = 0;
+        object(cursor, |cursor, key, start| {
+            match key {
+                b"System" => {
+                    parts += 1;
+                    system = Some(start);
+                }
+                b"EventData" | b"UserData" if cursor.data[start] != b'n' => {
+                    parts += 2;
+                    data = Some((start, key == b"UserData"));
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        let system = system.ok_or(Unusual)?;
+        if parts > 3 {
+            return Err(Unusual); // one of them twice, or both kinds of data
+        }
+        match data {
+            None => {}
+            Some((at, false)) => self.data(&mut Cursor { data: cursor.data, at })?,
+            Some((at, true)) => self.user(&mut Cursor { data: cursor.data, at })?,
+        }
+        self.system(&mut Cursor { data: cursor.data, at: system })
+    }
+
+    fn data(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
+        object(cursor, |cursor, key, start| {
+            if key == b"#attributes" {
+                return Ok(());
+            }
+            if key == b"Data" || key.first() == Some(&b'@') || key == b"xmlns" || cursor.data[start] == b'{' {
+                return Err(Unusual);
+            }
+            self.put(key, start, cursor.at, DATA);
+            Ok(())
+        })
+    }
+
+    fn user(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
+        let mut inner = 0;
+        object(cursor, |cursor, key, start| {
+            if key == b"#attributes" {
+                return Ok(());
+            }
+            inner += 1;
+            if inner > 1 || key.first() == Some(&b'@') || key.starts_with(b"xmlns") || cursor.data[start] != b'{' {
+                return Err(Unusual);
+            }
+            self.data(&mut Cursor { data: cursor.data, at: start })
+        })
+    }
+
+    fn system(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
+        object(cursor, |cursor, key, start| {
+            if key.ends_with(b"_attributes") {
+                return Err(Unusual);
+            }
+            let own = matches!(key, b"EventID" | b"Channel" | b"Computer");
+            match cursor.data[start] {
+                b'{' => self.element(&mut Cursor { data: cursor.data, at: start }, key),
+                b'n' if matches!(key, b"Correlation" | b"Security" | b"Execution") => Ok(()),
+                _ => {
+                    self.put(key, start, cursor.at, if own { SYSTEM } else { PLAIN });
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    /// A System element with attributes, a text, or both.
+    fn element(&mut self, cursor: &mut Cursor<'_>, element: &[u8]) -> Scan<()> {
+        let mut text = None;
+        let mut attributes = None;
+        object(cursor, |cursor, key, start| {
+            match key {
+                b"#text" => text = Some((start, cursor.at)),
+                b"#attributes" if cursor.data[start] == b'{' => attributes = Some(start),
+                _ => return Err(Unusual),
+            }
+            Ok(())
+        })?;
+        let mut named = 0;
+        if let Some(at) = attributes {
+            let mut name = element.to_vec();
+            name.push(b'_');
+            let stem = name.len();
+            object(&mut Cursor { data: cursor.data, at }, |cursor, key, start| {
+                match (element, key) {
+                    (b"Provider", b"Name" | b"Guid") => {
+                        named += usize::from(key == b"Name");
+                        name.truncate(stem);
+                        name.extend_from_slice(key);
+                        self.put(&name, start, cursor.at, SYSTEM);
+                    }
+                    (b"Provider" | b"EventID", _) => {}
+                    (b"TimeCreated", b"SystemTime") => {
+                        named += 1;
+                        self.put(b"TimeCreated", start, cursor.at, SYSTEM);
+                    }
+                    (b"TimeCreated", _) => {}
+                    _ => {
+                        name.truncate(stem);
+                        name.extend_from_slice(key);
+                        self.put(&name, start, cursor.at, SYSTEM);
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        match (element, text) {
+            (b"Provider" | b"TimeCreated", _) if named == 0 => Err(Unusual),
+            (b"EventID", None) => Err(Unusual),
+            (b"Provider" | b"TimeCreated", _) | (_, None) => Ok(()),
+            (_, Some((start, end))) => {
+                if cursor.data[start] != b'n' || element == b"EventID" {
+                    self.put(element, start, end, SYSTEM);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Pass an object; `member` is called with each key and where its value begins, `at` being behind it.
+fn object<'a, F>(cursor: &mut Cursor<'a>, mut member: F) -> Scan<()>
+where
+    F: FnMut(&mut Cursor<'a>, &'a [u8], usize) -> Scan<()>,
+{
+    if cursor.peek()? != b'{' {
+        return Err(Unusual);
+    }
+    cursor.object(0, |cursor, key, depth| {
+        let start = cursor.at;
+        cursor.value(depth)?;
+        member(cursor, key, start)
+    })
+}
