@@ -120,3 +120,16 @@ def test_names_that_are_no_utf8_are_read(tmp_path: Path) -> None:
     (tmp_path / name).write_text("x")
     (one,) = found(tmp_path)[0]
     assert content(one) == b"x"
+
+
+def test_a_file_that_grows_is_read_to_the_end_of_the_line_it_had(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    file.write_bytes(b"first\nsec")
+    (one,) = found(file)[0]
+    with file.open("ab") as more:
+        more.write(b"ond\nthird\n" * 1000)
+    assert content(one) == b"first\nsecond\n"
+    with one.open() as stream:
+        assert stream.read(3) + stream.read(4) == b"first\ns"
+        assert [len(piece) for piece in iter(lambda: stream.read(4), b"")] == [2, 4]
+        assert stream.seek(-3, os.SEEK_END) == stream.tell()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
@@ -15,7 +16,7 @@ from typing import BinaryIO, cast
 from khien.errors import Problem
 from khien.formats.archives import kind_of, members
 from khien.formats.encodings import Peeked
-from khien.formats.format import Report
+from khien.formats.format import MAX_LINE, Report
 
 Opener = Callable[[], AbstractContextManager[BinaryIO]]
 
@@ -33,14 +34,70 @@ class Input:
     splittable: bool = False
 
 
+class UpTo(io.RawIOBase):
+    """A file up to the size it had when it was found, and on to the end of the line there.
+
+    A log that grows while it is read, perhaps by what is found in it, has an end that way.
+    """
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        super().__init__()
+        self._file = file
+        self._size = size
+        self._extended = False
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place."""
+        if whence == os.SEEK_END:
+            return self._file.seek(self._size + offset)
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The place."""
+        return self._file.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes."""
+        left = self._size - self._file.tell()
+        if left <= 0:
+            return b""
+        data = self._file.read(left if size < 0 else min(size, left))
+        if len(data) == left and not self._extended:
+            self._extended = True
+            if not data.endswith(b"\n"):
+                end = self._file.tell()
+                self._size += len(self._file.readline(MAX_LINE))
+                self._file.seek(end)
+        return data
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """The rest of the line, up to `size` bytes."""
+        return self._file.readline(-1 if size is None else size) if self._file.tell() < self._size else b""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+
 @dataclass(frozen=True, slots=True)
 class _Plain:
-    """Opens a plain file, up to the size it had when it was found."""
+    """Opens a plain file, up to the size it had when it was found (0: to its end)."""
 
     path: str
+    size: int
 
     def __call__(self) -> AbstractContextManager[BinaryIO]:
-        return Path(self.path).open("rb")
+        file = Path(self.path).open("rb")
+        return cast(AbstractContextManager[BinaryIO], UpTo(file, self.size)) if self.size else file
 
 
 def find_inputs(paths: Sequence[str], report: Report) -> Iterator[Input]:
@@ -105,7 +162,7 @@ def _file(path: str, seen: set[tuple[int, int]], report: Report) -> Iterator[Inp
         return
     if info.st_size == 0 and not path.startswith("/proc/"):
         return
-    opener = _Plain(path)
+    opener = _Plain(path, info.st_size)
     for member in members(path, info.st_size, opener, report):
         plain = member.open is opener
         yield Input(member.label, member.size, member.open, splittable=plain)
