@@ -3,7 +3,7 @@ const toggle = (key, value) => { state[key] = state[key] === value ? null : valu
 
 const drawFigures = () => {
   const figures = [[words.findings, number(summary.findings)], [words.events, number(summary.events)], [words.files, number(summary.files)],
-    [words.size, bytesText(summary.size)], [words.ruleCount, number(summary.rules + summary.correlations)], [words.seconds, `${number(summary.seconds)} ${words.sec}`]];
+    [words.size, bytesText(summary.size)], [words.ruleCount, number(summary.rules + summary.correlations)], [words.seconds, secondsText(summary.seconds)]];
   $("figures").replaceChildren(make("h2", { class: "unseen", id: "figures-title" }, words.overview),
     ...figures.map(([label, value]) => make("div", {}, make("b", {}, value), make("span", { class: "meta" }, label))));
   const notes = [];
@@ -115,7 +115,7 @@ const drawTimeline = () => {
   });
   chart.setAttribute("aria-valuenow", String(Math.max(0, pointed)));
   const marks = innerWidth < 700 ? 3 : 6;
-  const labels = Array.from({ length: marks }, (_, at) => make("span", {}, mark(from + (to - from) * at / (marks - 1), step, at === 0)));
+  const labels = Array.from({ length: marks }, (_, at) => make("span", {}, mark(from + (to - from) * at / (marks - 1), step, to - from)));
   $("timeline").replaceChildren(chart, make("div", { class: "axis", "aria-hidden": "true" }, ...labels), tip);
 };
 

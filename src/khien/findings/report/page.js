@@ -56,13 +56,16 @@ const when = (ms) => {
   const p = parts(ms);
   return `${day(p)} ${p.hour}:${p.minute}:${p.second}`;
 };
-/* A time on an axis whose bars are `step` milliseconds wide. */
-const mark = (ms, step, withDay) => {
+/* A time on an axis of `span` milliseconds whose bars are `step` wide. */
+const mark = (ms, step, span) => {
   const p = parts(ms);
-  if (step >= 86_400_000) return day(p);
   const time = step >= 60_000 ? `${p.hour}:${p.minute}` : `${p.hour}:${p.minute}:${p.second}`;
-  return withDay ? `${day(p)} ${time}` : time;
+  if (span <= 86_400_000) return time;
+  if (step >= 86_400_000) return day(p);
+  return `${language === "vi" ? `${p.day}/${p.month}` : `${p.month}-${p.day}`} ${time}`;
 };
+const secondsText = (seconds) => (seconds < 60 ? `${number(seconds)} ${words.sec}` : seconds < 3600 ? `${number(Math.floor(seconds / 60))} ${words.min} ${Math.round(seconds % 60)} ${words.sec}`
+  : `${number(Math.floor(seconds / 3600))} ${words.hour} ${Math.floor(seconds % 3600 / 60)} ${words.min}`);
 
 /* The literal pieces of a pattern; * and ? stand for anything, a backslash takes their meaning away. */
 const literals = (pattern) => pattern.replace(/\\([*?\\])/g, (_, char) => `\u0001${char.charCodeAt(0)}\u0002`).split(/[*?]/)
