@@ -168,6 +168,7 @@ def test_the_text_of_an_event_has_every_value_on_its_own_line() -> None:
         ({"Channel": "Microsoft-Windows-Windows Defender/Operational", "EventID": 1116},
          {"windows/*/windefend", "windows/antivirus/*"}),
         ({"Channel": "RPCFW", "EventID": 3}, {"rpc_firewall/application/*"}),
+        ({"Channel": "Linux-Sysmon/Operational", "EventID": 11}, {"linux/*/sysmon", "linux/file_event/*"}),
         ({"Channel": "Something new", "EventID": 3}, set()),
     ],
 )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +56,11 @@ def test_a_head_cut_inside_a_line_is_told_all_the_same(name: str, head: str) -> 
 )
 def test_what_is_no_log_is_told_to_be_none(head: bytes) -> None:
     assert sniff(head) is None
+
+
+def test_every_format_is_in_the_manual() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    assert [name for name in formats() if f"| `{name}` |" not in page] == []
 
 
 @given(st.binary(max_size=300))

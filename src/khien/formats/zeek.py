@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -11,6 +12,7 @@ from khien.events.records import RecordBlock
 from khien.formats.format import Format, Report
 from khien.formats.lines import read_lines
 
+_HEX = re.compile(r"\\x([0-9A-Fa-f]{2})")
 _NUMBERS = {"count": int, "int": int, "port": int, "double": float, "time": float, "interval": float}
 
 
@@ -29,7 +31,7 @@ class _Header:
     def take(self, line: str) -> None:
         name, _, value = line.partition(" " if line.startswith("#separator") else self.separator)
         if name == "#separator":
-            self.separator = value.encode("utf-8", "replace").decode("unicode_escape", "replace") or "\t"
+            self.separator = _HEX.sub(lambda found: chr(int(found[1], 16)), value) or "\t"
         elif name == "#set_separator":
             self.set_separator = value or ","
         elif name == "#empty_field":
