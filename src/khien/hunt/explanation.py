@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from khien.engine.values import holds, refers
-from khien.events.batch import MISSING, Event, EventBatch, EventKind
+from khien.events.batch import MISSING, Event, EventBatch, EventKind, ValueScan
 from khien.events.mapping import event_text
 from khien.events.text import value_text
 from khien.formats.format import Report
@@ -63,6 +63,9 @@ class _Everything:
 
     def wants_text(self, kind: EventKind) -> bool:
         return True
+
+    def scan(self, kind: EventKind) -> ValueScan | None:
+        return ValueScan((), (), (), lambda signature: True) if self.fields(kind) is not None else None
 
     def text_places(self, kinds: Sequence[EventKind], data: bytes) -> Sequence[int] | None:
         return None
