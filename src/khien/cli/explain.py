@@ -12,6 +12,7 @@ from rich.tree import Tree
 
 from khien.cli import rule_folders
 from khien.errors import UsageError
+from khien.findings.table import printable
 from khien.formats.inputs import find_inputs
 from khien.hunt.explanation import Branch, Explanation, explain_inputs
 from khien.rules.collection import load_placeholders, load_rules
@@ -33,11 +34,11 @@ def explain(
     inputs = list(find_inputs([event_file], problems.append))
     explanations, events = explain_inputs(chosen, inputs, limit, problems.append)
     for problem in problems:
-        Console(stderr=True, highlight=False).print(str(problem), markup=False)
-    console.print(f"{chosen.title} ({chosen.id}), log source {chosen.logsource}", markup=False)
+        Console(stderr=True, highlight=False, soft_wrap=True).print(printable(str(problem)), markup=False)
+    console.print(printable(f"{chosen.title} ({chosen.id}), log source {chosen.logsource}"), markup=False)
     if not explanations:
         console.print(
-            f"none of the {events} events belongs to this log source, so the rule was not tried", markup=False
+            f"none of the {events:,} events belongs to this log source, so the rule was not tried", markup=False
         )
     for each in explanations:
         console.print(_tree(each))
@@ -62,7 +63,7 @@ def _rule(name: str, placeholders: Path | None) -> Rule:
 
 def _tree(explanation: Explanation) -> Tree:
     verdict = Text("matches" if explanation.matches else "does not match", "bold")
-    top = Tree(Text(f"{explanation.path}, record {explanation.record}: ") + verdict)
+    top = Tree(Text(printable(f"{explanation.path}, record {explanation.record}: ")) + verdict)
     for branch in explanation.conditions:
         _grow(top, branch)
     return top
@@ -70,9 +71,9 @@ def _tree(explanation: Explanation) -> Tree:
 
 def _grow(tree: Tree, branch: Branch) -> None:
     mark = Text("yes ", "green") if branch.holds else Text("no  ", "red")
-    label = mark + Text(branch.label, "" if branch.holds else "dim")
+    label = mark + Text(printable(branch.label), "" if branch.holds else "dim")
     if branch.value is not None:
-        label += Text(f"   value: {branch.value}", "cyan")
+        label += Text(printable(f"   value: {branch.value}"), "cyan")
     inner = tree.add(label)
     for each in branch.items:
         _grow(inner, each)

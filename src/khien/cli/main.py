@@ -48,6 +48,10 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+    except OSError as error:  # such as a full disk: nothing the person typed is wrong
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"khien: stopped: {where}{error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,10 @@ from khien.hunt.hunting import Tally, Watch
 
 @contextmanager
 def hunting(inputs: Sequence[Input]) -> Iterator[Watch]:
-    """A function to call with the tally so far; it draws at most ten times a second."""
+    """A function to call with the tally so far; it draws at most ten times a second.
+
+    Without the size of every input (standard input has none) the bar only moves, and no time left is told.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda tally: None
@@ -26,9 +29,10 @@ def hunting(inputs: Sequence[Input]) -> Iterator[Watch]:
         TextColumn("hunting"),
         BarColumn(),
         DownloadColumn(),
-        TextColumn("{task.fields[rate]:>9,} events/s"),
+        TextColumn("{task.fields[rate]:,} events/s"),
         TextColumn("{task.fields[findings]:,} findings"),
         TimeRemainingColumn(),
+        TextColumn("left" if total is not None else ""),
     )
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         task = progress.add_task("hunt", total=total, rate=0, findings=0)

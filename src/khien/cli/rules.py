@@ -10,9 +10,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from khien.cli import rule_folders
 from khien.errors import UsageError
+from khien.findings.table import counted, printable
 from khien.hunt.rule_tests import run_rule_tests
 from khien.rules.collection import LEVELS, load_placeholders, load_rules
 from khien.rules.model import RuleSet, Unusable
@@ -33,14 +35,16 @@ def _load(folders: list[Path] | None, placeholders: Path | None) -> RuleSet:
 def check(folders: Folders = None, placeholders: Given = None) -> None:
     """Say how many rules load, and why any cannot be used. Exit code 3 if there are such."""
     rules = _load(folders, placeholders)
+    if not (rules.rules or rules.correlations or rules.unusable):
+        raise UsageError("there is no rule file here", ", ".join(map(str, folders or ())), "Rules are .yml files")
     out = Console(highlight=False, soft_wrap=True)
     for problem in rules.unusable:
-        out.print(_line("unusable", problem), markup=False)
+        out.print(printable(_line("unusable", problem)), markup=False)
     for warning in rules.warnings:
-        out.print(_line("warning", warning), markup=False)
+        out.print(printable(_line("warning", warning)), markup=False)
     out.print(
-        f"{len(rules.rules)} rules and {len(rules.correlations)} correlations loaded, "
-        f"{len(rules.unusable)} not usable, {len(rules.warnings)} with a warning",
+        f"{counted(len(rules.rules), 'rule')} and {counted(len(rules.correlations), 'correlation')} loaded, "
+        f"{len(rules.unusable):,} not usable, {len(rules.warnings):,} with a warning",
         markup=False,
     )
     if rules.unusable:
@@ -79,10 +83,14 @@ def list_rules(
         for row in wanted:
             typer.echo("\t".join(row[:4]))
         return
-    table = Table("level", "id", "log source", "title", box=None, header_style="bold")
+    table = Table("level", box=None, header_style="bold", pad_edge=False)
+    table.add_column("id", no_wrap=True, min_width=36)
+    table.add_column("log source", ratio=1, overflow="fold")
+    table.add_column("title", ratio=2, overflow="fold")
     for row in sorted(wanted, key=lambda row: (-LEVELS.index(row[0]), row[2], row[3])):
-        table.add_row(*row[:4])
+        table.add_row(*(Text(printable(cell)) for cell in row[:4]))
     Console(highlight=False).print(table)
+    typer.echo(counted(len(wanted), "rule"))
 
 
 @app.command()
@@ -93,7 +101,7 @@ def test(folders: Folders = None, placeholders: Given = None) -> None:
     out = Console(highlight=False, soft_wrap=True)
     failed = [result for result in results if result.failure]
     for result in failed:
-        out.print(f"FAILED {result.path}: {result.name}: {result.failure}", markup=False)
+        out.print(printable(f"FAILED {result.path}: {result.name}: {result.failure}"), markup=False)
     out.print(f"{len(results) - len(failed)} passed, {len(failed)} failed", markup=False)
     if failed or not results:
         raise typer.Exit(1)
@@ -106,7 +114,11 @@ def sync_rules(
     ca_file: Annotated[Path | None, typer.Option(help="Certificates to trust instead of the system's.")] = None,
 ) -> None:
     """Fetch the current SigmaHQ rules; the last good ones stay if anything is wrong."""
-    context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    try:
+        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError("the certificates cannot be read", str(ca_file), "Give a PEM file") from error
+    typer.echo(f"fetching {url}", err=True)
     result = sync(url, rule_folders.data_folder() / "sigma", sha256, context)
     word = "fetched" if result.changed else "already current:"
     typer.echo(f"{word} {result.rules} rule files in {result.folder}")
