@@ -1,0 +1,1 @@
+"""Live inputs and the durable spool between them and the workers."""
