@@ -216,6 +216,11 @@ def _python_flags(flags: str) -> int:
 
 
 _CLASSES = {"d": "0-9", "w": "0-9A-Za-z_", "s": " \\t\\n\\f\\r"}
+_OTHERS = {
+    "D": r"\x00-/:-\U0010ffff",
+    "W": r"\x00-/:-@\x5b-\x5e\x60\x7b-\U0010ffff",
+    "S": r"\x00-\x08\x0b\x0e-\x1f!-\U0010ffff",
+}
 _PIECE = re.compile(r"\\.|\[\^?\]?|.", re.DOTALL)
 
 
@@ -228,7 +233,7 @@ def as_re2_means(pattern: str, flags: str) -> str:
         if letter.lower() in _CLASSES and letter:
             body = _CLASSES[letter.lower()]
             if inside:
-                out.append(body if letter.islower() else piece)
+                out.append(body if letter.islower() else _OTHERS[letter])
             else:
                 out.append(f"[{'' if letter.islower() else '^'}{body}]")
         elif letter in ("b", "B") and not inside:
