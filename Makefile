@@ -9,6 +9,9 @@ STAMP := $(VENV)/.installed
 NATIVE := hatch_build.py native/Cargo.toml native/Cargo.lock $(wildcard native/src/*.rs)
 
 $(STAMP): pyproject.toml requirements.lock $(NATIVE)
+	@command -v cargo >/dev/null || [ -x "$$HOME/.cargo/bin/cargo" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && apt-get update -qq && apt-get install -y -qq cargo >/dev/null; } \
+	  || { echo "khien's scanning core needs Rust 1.63 or newer: install it (package cargo, or rustup)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
 	touch $@
@@ -46,4 +49,4 @@ lock: $(STAMP)
 	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) native/target build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

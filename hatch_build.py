@@ -26,7 +26,7 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         if cargo is None:
             raise RuntimeError(
                 "khien's scanning core is written in Rust and there is no cargo here: "
-                "install Rust 1.70 or newer (rustup, or your system's packages), or install a wheel of khien"
+                "install Rust 1.63 or newer (package cargo, or rustup), or install a wheel of khien"
             )
         target = Path(os.environ.get("CARGO_TARGET_DIR") or root / "native" / "target")
         manifest = str(root / "native" / "Cargo.toml")

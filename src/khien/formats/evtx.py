@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
@@ -14,6 +15,8 @@ from khien.events.records import RecordBlock
 from khien.formats.format import BLOCK_RECORDS, Format, Report
 from khien.formats.windows_shapes import nested_record
 
+_HEADER = 4_096
+_CHUNK = 65_536
 _MAGIC = b"ElfFile\x00"
 _MOST_FAILURES = 100_000
 _REMEDY = "The file was cut off or changed; copy it again if you can"
@@ -43,6 +46,8 @@ def read_lines(stream: BinaryIO, path: str, report: Report) -> Iterator[tuple[li
 
     Damaged records and chunks are counted and left out.
     """
+    missing = -(stream.seek(0, os.SEEK_END) - _HEADER) % _CHUNK
+    stream.seek(0)
     try:
         parser = evtx.PyEvtxParser(stream, number_of_threads=1)
         records = cast(Iterator[dict[str, Any]], parser.records_json())
@@ -71,6 +76,8 @@ def read_lines(stream: BinaryIO, path: str, report: Report) -> Iterator[tuple[li
     read_any = bool(lines) or read_any
     if lines:
         yield numbers, lines
+    if missing and (read_any or failures):
+        report(Problem(path, "", f"was cut off: the last {missing} bytes of a chunk are missing", _REMEDY))
     if not read_any and not failures:
         report(Problem(path, "", "holds no readable record", "It is empty or was cut off; copy it again if you can"))
     if failures:
