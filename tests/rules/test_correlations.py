@@ -152,3 +152,13 @@ def test_an_id_belongs_to_one_rule_and_a_name_that_two_have_is_refused() -> None
         correlation({**COUNT, "rules": ["same"]}), {**base("x"), "name": "same"}, {**base("y"), "name": "same"}
     )
     assert "more than one rule is called 'same'" in twice.unusable[0].reason
+
+
+def test_a_chain_that_reads_what_its_part_does_not_have_is_warned_of() -> None:
+    inner = correlation(COUNT, "inner")
+    for group, lacks in ((["user"], False), (["count"], False), (["host"], True)):
+        rules = load(inner, correlation({**COUNT, "rules": ["inner"], "group-by": group}, "outer"))
+        assert len(rules.correlations) == 2
+        assert ["has no field 'host'" in warning.reason for warning in rules.warnings] == [True] * lacks
+    aliased = {**COUNT, "rules": ["inner"], "group-by": ["who"], "aliases": {"who": {"inner": "user"}}}
+    assert not load(inner, correlation(aliased, "outer")).warnings

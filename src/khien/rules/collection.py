@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from khien.errors import RuleError, UsageError
-from khien.rules.correlations import correlation_body, in_order
+from khien.rules.correlations import correlation_body, fields_lacking, in_order
 from khien.rules.detections import detection_conditions, log_source
 from khien.rules.documents import Document, parse_documents, read_sources, rule_files
 from khien.rules.filters import Filter, apply_filters, parse_filter
@@ -184,6 +184,14 @@ class _Loading:
         ordered, cyclic = in_order(made)
         for correlation in cyclic:
             self.refuse(pending[correlation.id][0], "refers to itself through other correlations")
+        for correlation in ordered:
+            for inner in (made[rule] for rule in correlation.rules if rule in made):
+                if lacking := fields_lacking(correlation, inner):
+                    what = f"'{inner.title}' has no field '{lacking[0]}', so its findings take no part"
+                    remedy = "Group it by that field too"
+                    self.warnings.append(
+                        Unusable(correlation.path, correlation.id, correlation.title, f"{what}. {remedy}")
+                    )
         return ordered
 
 

@@ -193,6 +193,23 @@ def _to_references(node: Node) -> RefNode:
     raise RuleError("the correlation's condition cannot be read")
 
 
+_FIGURES = {
+    "event_count": ("count",),
+    "value_count": ("distinct", "count"),
+    "value_sum": ("sum", "count"),
+    "value_avg": ("avg", "count"),
+    "value_median": ("median", "count"),
+    "value_percentile": ("percentile", "count"),
+}
+
+
+def fields_lacking(outer: Correlation, inner: Correlation) -> list[str]:
+    """Fields that a correlation reads of one it refers to, and that no finding of that one has."""
+    known = {*inner.group_by, *_FIGURES.get(inner.type, ("rules",))}
+    names = [outer.aliases.get(name, {}).get(inner.id, name) for name in (*outer.group_by, *outer.field)]
+    return [name for name in names if name not in known]
+
+
 def in_order(correlations: dict[str, Correlation]) -> tuple[list[Correlation], list[Correlation]]:
     """Correlations so that each stands after those it refers to, and those that are in a cycle."""
     done: dict[str, Correlation] = {}
