@@ -1,0 +1,1 @@
+"""The event store: Delta tables of events and findings, searched with DuckDB."""
