@@ -78,7 +78,12 @@ def print_summary(console: Console, summary: HuntSummary, levels: Mapping[str, i
         rules += f"; {summary.unusable:,} cannot be used (khien rules check says why)"
     _line(console, "rules", rules)
     if summary.problems:
-        _line(console, "unread", f"{counted(len(summary.problems), 'part')} of the input could not be read:", "bold yellow")
+        _line(
+            console,
+            "unread",
+            f"{counted(len(summary.problems), 'part')} of the input could not be read:",
+            "bold yellow",
+        )
         for problem in summary.problems[:_MOST_PROBLEMS]:
             console.print(f"  {printable(str(problem))}", markup=False, soft_wrap=True)
         if len(summary.problems) > _MOST_PROBLEMS:

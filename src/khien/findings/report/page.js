@@ -64,8 +64,12 @@ const mark = (ms, step, span) => {
   if (step >= 86_400_000) return day(p);
   return `${language === "vi" ? `${p.day}/${p.month}` : `${p.month}-${p.day}`} ${time}`;
 };
-const secondsText = (seconds) => (seconds < 60 ? `${number(seconds)} ${words.sec}` : seconds < 3600 ? `${number(Math.floor(seconds / 60))} ${words.min} ${Math.round(seconds % 60)} ${words.sec}`
-  : `${number(Math.floor(seconds / 3600))} ${words.hour} ${Math.floor(seconds % 3600 / 60)} ${words.min}`);
+const secondsText = (seconds) => {
+  if (seconds < 60) return `${number(seconds)} ${words.sec}`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 10) return `${number(minutes)} ${words.min} ${Math.floor(seconds % 60)} ${words.sec}`;
+  return minutes < 60 ? `${number(minutes)} ${words.min}` : `${number(Math.floor(minutes / 60))} ${words.hour} ${minutes % 60} ${words.min}`;
+};
 
 /* The literal pieces of a pattern; * and ? stand for anything, a backslash takes their meaning away. */
 const literals = (pattern) => pattern.replace(/\\([*?\\])/g, (_, char) => `\u0001${char.charCodeAt(0)}\u0002`).split(/[*?]/)
