@@ -1,0 +1,1 @@
+"""Findings to alerts: entities, grouping, risk, live correlation, and a durable store of them."""
