@@ -286,3 +286,58 @@ pub fn surely_differ(one: &[u8], other: &[u8]) -> bool {
     };
     plain(one) && plain(other) && !one.eq_ignore_ascii_case(other)
 }
+
+/// The text that a raw value stands for, added to `out`: a string's own, the raw JSON of anything else. Lone surrogates
+/// become U+FFFD. False for null.
+pub fn push_text(raw: &[u8], out: &mut Vec<u8>) -> bool {
+    match raw.first() {
+        Some(b'n') => return false,
+        Some(b'"') => {}
+        _ => {
+            out.extend_from_slice(raw);
+            return true;
+        }
+    }
+    let mut rest = &raw[1..raw.len() - 1];
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        out.extend_from_slice(&rest[..at]);
+        let (byte, length) = match rest[at + 1] {
+            b'n' => (b'\n', 2),
+            b'r' => (b'\r', 2),
+            b't' => (b'\t', 2),
+            b'b' => (8, 2),
+            b'f' => (12, 2),
+            b'u' => {
+                let (symbol, length) = numbered(&rest[at..]);
+                let mut buffer = [0; 4];
+                out.extend_from_slice(symbol.encode_utf8(&mut buffer).as_bytes());
+                rest = &rest[at + length..];
+                continue;
+            }
+            other => (other, 2),
+        };
+        out.push(byte);
+        rest = &rest[at + length..];
+    }
+    out.extend_from_slice(rest);
+    true
+}
+
+/// The character of an escape by number, and how long it is written.
+fn numbered(escape: &[u8]) -> (char, usize) {
+    let unit = |at: usize| {
+        escape
+            .get(at..at + 6)
+            .filter(|text| text.starts_with(b"\\u"))
+            .and_then(|text| std::str::from_utf8(&text[2..]).ok())
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+    };
+    let first = unit(0).unwrap_or(0xfffd);
+    if (0xd800..0xdc00).contains(&first) {
+        if let Some(second) = unit(6).filter(|unit| (0xdc00..0xe000).contains(unit)) {
+            let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+            return (char::from_u32(code).unwrap_or('\u{fffd}'), 12);
+        }
+    }
+    (char::from_u32(first).unwrap_or('\u{fffd}'), 6)
+}

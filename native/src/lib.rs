@@ -5,6 +5,8 @@
 //! Python, once; everything unusual is handed back to Python's readers.
 
 mod column;
+mod extract;
+mod fields;
 mod hash;
 mod json;
 mod literals;
@@ -17,6 +19,7 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<literals::Literals>()?;
     module.add_class::<column::Column>()?;
+    module.add_class::<extract::Extractor>()?;
     module.add_class::<scanner::Shape>()?;
     module.add_class::<scanner::Scanner>()?;
     Ok(())

@@ -1,22 +1,21 @@
 //! The fields of a nested Windows event, under the names that its flat record has.
 
+use crate::fields::Span;
 use crate::hash::FxMap;
 use crate::json::{Cursor, Scan, Unusual};
-
-pub type Span = (u32, u32);
 
 // Where two parts of an event have a field of one name, the higher rank has it.
 const PLAIN: u8 = 1;
 const DATA: u8 = 2;
 const SYSTEM: u8 = 3;
 
-pub struct Fields<'s> {
+pub struct Nested<'s> {
     pub names: &'s FxMap<Box<[u8]>, usize>,
     pub spans: &'s mut [Span],
     pub ranks: &'s mut [u8],
 }
 
-impl Fields<'_> {
+impl Nested<'_> {
     fn put(&mut self, name: &[u8], start: usize, end: usize, rank: u8) {
         if let Some(&slot) = self.names.get(name) {
             if rank >= self.ranks[slot] {

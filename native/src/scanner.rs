@@ -6,12 +6,11 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::column::Column;
 use crate::hash::FxMap;
-use crate::json::{surely_differ, Cursor, Scan, Unusual};
-use crate::nested::{Fields, Span};
+use crate::fields::{Fields, ABSENT};
+use crate::json::{surely_differ, Unusual};
 
 const MOST_KEYS: usize = 50_000;
 const MOST_TUPLES: usize = 50_000;
-const ABSENT: Span = (u32::MAX, 0);
 
 type Names = Vec<String>;
 
@@ -65,9 +64,7 @@ struct Known {
 #[pyclass(module = "khien._native")]
 pub struct Scanner {
     shape_of: PyObject,
-    names: FxMap<Box<[u8]>, usize>,
-    spans: Vec<Span>,
-    ranks: Vec<u8>,
+    fields: Fields,
     keys: Vec<usize>,
     unusual: Vec<usize>,
     by_key: FxMap<Box<[u8]>, Option<usize>>,
@@ -83,59 +80,11 @@ enum Outcome {
 }
 
 impl Scanner {
-    fn slot(&mut self, name: &str) -> usize {
-        let next = self.names.len();
-        let slot = *self.names.entry(name.as_bytes().into()).or_insert(next);
-        if slot == next {
-            self.spans.push(ABSENT);
-        }
-        slot
-    }
-
-    fn slots(&mut self, names: &[String]) -> Vec<usize> {
-        names.iter().map(|name| self.slot(name)).collect()
-    }
-
-    /// Find the spans of all named fields; true when the object is nested, as Windows' own XML is.
-    fn spread(&mut self, line: &[u8]) -> Scan<bool> {
-        self.spans.fill(ABSENT);
-        let names = &self.names;
-        let spans = &mut self.spans;
-        let mut cursor = Cursor::new(line);
-        let mut nested = None;
-        cursor.space();
-        if cursor.peek()? != b'{' {
-            return Err(Unusual);
-        }
-        cursor.object(0, |cursor, key, depth| {
-            let start = cursor.at;
-            cursor.value(depth)?;
-            if key == b"Event" {
-                nested = Some(start);
-            } else if let Some(&slot) = names.get(key) {
-                spans[slot] = (start as u32, cursor.at as u32);
-            }
-            Ok(())
-        })?;
-        cursor.end()?;
-        match nested {
-            None => Ok(false),
-            Some(start) => {
-                self.ranks.clear();
-                self.ranks.resize(self.spans.len(), 0);
-                self.spans.fill(ABSENT);
-                let mut fields = Fields { names: &self.names, spans: &mut self.spans, ranks: &mut self.ranks };
-                fields.event(&mut Cursor { data: line, at: start })?;
-                Ok(true)
-            }
-        }
-    }
-
     fn make_key(&mut self, line: &[u8], nested: bool) {
         self.key.clear();
         self.key.push(u8::from(nested));
         for &slot in &self.keys {
-            let (start, end) = self.spans[slot];
+            let (start, end) = self.fields.spans[slot];
             if start != ABSENT.0 {
                 self.key.extend_from_slice(&line[start as usize..end as usize]);
             }
@@ -151,10 +100,10 @@ impl Scanner {
         let columns = inner
             .columns
             .iter()
-            .map(|(names, column)| (self.slots(names), column.clone_ref(py)))
+            .map(|(names, column)| (self.fields.slots(names), column.clone_ref(py)))
             .collect();
         let references =
-            inner.references.iter().map(|(one, other)| (self.slots(one), self.slots(other))).collect();
+            inner.references.iter().map(|(one, other)| (self.fields.slots(one), self.fields.slots(other))).collect();
         self.known.push(Known {
             shape: shape.clone_ref(py),
             columns,
@@ -171,11 +120,11 @@ impl Scanner {
         if line.len() >= u32::MAX as usize {
             return Ok(Outcome::General);
         }
-        let nested = match self.spread(line) {
+        let nested = match self.fields.spread(line) {
             Ok(nested) => nested,
             Err(Unusual) => return Ok(Outcome::General),
         };
-        if !nested && self.unusual.iter().any(|&slot| self.spans[slot] != ABSENT) {
+        if !nested && self.unusual.iter().any(|&slot| self.fields.spans[slot] != ABSENT) {
             return Ok(Outcome::General);
         }
         self.make_key(line, nested);
@@ -190,7 +139,7 @@ impl Scanner {
                 }
                 self.by_key.insert(self.key.as_slice().into(), at);
                 // The shape may have brought new names.
-                if self.spread(line).is_err() {
+                if self.fields.spread(line).is_err() {
                     return Ok(Outcome::General);
                 }
                 at
@@ -208,7 +157,7 @@ impl Scanner {
             None => return Ok(Outcome::Nothing),
             Some(settle) => settle,
         };
-        let spans = &self.spans;
+        let spans = &self.fields.spans;
         let raw = |slots: &[usize]| {
             slots.iter().map(|&slot| spans[slot]).find(|span| *span != ABSENT).map(|(start, end)| {
                 &line[start as usize..end as usize]
@@ -252,9 +201,7 @@ impl Scanner {
     fn new(keys: Vec<String>, unusual: Vec<String>, shape_of: PyObject) -> Self {
         let mut scanner = Scanner {
             shape_of,
-            names: FxMap::default(),
-            spans: Vec::new(),
-            ranks: Vec::new(),
+            fields: Fields::default(),
             keys: Vec::new(),
             unusual: Vec::new(),
             by_key: FxMap::default(),
@@ -262,8 +209,8 @@ impl Scanner {
             key: Vec::new(),
             tuple: Vec::new(),
         };
-        scanner.keys = scanner.slots(&keys);
-        scanner.unusual = scanner.slots(&unusual);
+        scanner.keys = scanner.fields.slots(&keys);
+        scanner.unusual = scanner.fields.slots(&unusual);
         scanner
     }
 

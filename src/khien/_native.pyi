@@ -46,3 +46,12 @@ class Scanner:
         self, data: bytes, end: int, places: Sequence[int] | None
     ) -> tuple[int, list[tuple[int, int, int]], list[tuple[Shape, int, int, int, tuple[int, ...]]]]:
         """Number of lines; those for the general reader (number from 0, start, end); those found."""
+
+class Extractor:
+    """Takes columns of text out of blocks of JSON lines."""
+
+    def __init__(self, columns: Sequence[Sequence[str]], unusual: Sequence[str]) -> None: ...
+    def extract(
+        self, data: bytes
+    ) -> tuple[int, bytes, list[tuple[int, int, int]], list[tuple[bytes, bytes, bytes]]]:
+        """Rows; their line numbers (32 bits each); lines for the general reader; buffers of Arrow string arrays."""
