@@ -11,20 +11,12 @@ from hypothesis import strategies as st
 from khien.collect.syslog_framing import Framer, FramingError, one_line
 
 MESSAGES = st.lists(
-    st.binary(max_size=40).map(lambda tail: b"<13>1 - h a - - - x" + tail.replace(b"\r", b"").replace(b"\x00", b"") + b"."),
+    st.binary(max_size=40).map(
+        lambda tail: b"<13>1 - h a - - - x" + tail.replace(b"\r", b"").replace(b"\x00", b"") + b"."
+    ),
     min_size=1,
     max_size=20,
 )
-
-
-def fed(framer: Framer, data: bytes, step: int) -> list[bytes]:
-    lines: list[bytes] = []
-    for at in range(0, len(data), step):
-        block, count = framer.feed(data[at : at + step])
-        assert block.count(b"\n") == count
-        lines += block.splitlines(keepends=False) if b"\r" not in block else block.split(b"\n")[:-1]
-    block, count = framer.remains()
-    return lines + block.split(b"\n")[:count]
 
 
 def counted(messages: list[bytes]) -> bytes:
@@ -34,10 +26,8 @@ def counted(messages: list[bytes]) -> bytes:
 @given(MESSAGES, st.integers(1, 64))
 def test_counted_messages_come_out_as_lines_however_they_are_cut(messages: list[bytes], step: int) -> None:
     framer = Framer(1 << 10)
-    lines = []
     data = counted(messages)
-    for at in range(0, len(data), step):
-        lines.append(framer.feed(data[at : at + step])[0])
+    lines = [framer.feed(data[at : at + step])[0] for at in range(0, len(data), step)]
     assert framer.counted
     assert b"".join(lines).split(b"\n")[:-1] == [message.replace(b"\n", b"#012") for message in messages]
     assert not framer.amid
@@ -54,7 +44,13 @@ def test_lines_come_out_as_they_are_however_they_are_cut(messages: list[bytes], 
 
 
 @settings(max_examples=300)
-@given(st.lists(st.one_of(st.binary(max_size=80), st.sampled_from([b"12 <13>x", b"\n", b"<13>a\n", b"9 <13>abcde", b"999999999 "]))))
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=80), st.sampled_from([b"12 <13>x", b"\n", b"<13>a\n", b"9 <13>abcde", b"999999999 "])
+        )
+    )
+)
 def test_no_bytes_break_the_rule_of_one_line_a_message(chunks: list[bytes]) -> None:
     framer = Framer(32)
     for chunk in chunks:
@@ -119,7 +115,10 @@ def test_a_wrong_count_ends_the_connection_and_keeps_what_was_read() -> None:
     assert caught.value.lines == (b"<13>ab\n<13>ab\ncdefgh8 <13>next\n", 3)
 
 
-@pytest.mark.parametrize("data", [b"6 <13>ab0 <13>", b"6 <13>ab123456789 <", b"6 <13>ab-5 <13>a", b"6 <13>ab04 <13>", b"\x16\x03\x01\x02\x00"])
+@pytest.mark.parametrize(
+    "data",
+    [b"6 <13>ab0 <13>", b"6 <13>ab123456789 <", b"6 <13>ab-5 <13>a", b"6 <13>ab04 <13>", b"\x16\x03\x01\x02\x00"],
+)
 def test_wrong_counts_are_refused(data: bytes) -> None:
     with pytest.raises(FramingError, match=r"length|TLS"):
         Framer(100).feed(data)
@@ -134,7 +133,10 @@ def test_a_message_that_does_not_end_is_kept_as_it_is() -> None:
 
 def test_a_line_that_begins_with_digits_is_no_count() -> None:
     framer = Framer(100)
-    assert framer.feed(b"2026-11-24 10:00:00 host app: text\n12 drummers\n") == (b"2026-11-24 10:00:00 host app: text\n12 drummers\n", 2)
+    assert framer.feed(b"2026-11-24 10:00:00 host app: text\n12 drummers\n") == (
+        b"2026-11-24 10:00:00 host app: text\n12 drummers\n",
+        2,
+    )
     assert not framer.counted
 
 

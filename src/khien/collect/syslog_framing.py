@@ -93,6 +93,7 @@ class Framer:
         self._rest = (self._rest + data).lstrip(_BLANK)
         head = bytes(self._rest[:16])
         if head.startswith(_TLS_HELLO):
+            self._rest.clear()
             raise FramingError("a TLS handshake on a port without TLS")
         self._counted = _COUNTED.match(head) is not None
         return bool(head) and not _MAYBE_COUNTED.match(head)
