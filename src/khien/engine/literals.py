@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any
 
 from khien.rules.model import STAR, Parts
@@ -55,6 +56,13 @@ def _needle(parts: Parts) -> tuple[str, bool] | None:
     return best, len(joined) == 1
 
 
+def parsed(pattern: str) -> Any:
+    """The parse tree of an expression; what Python warns of (nested sets to come) does not concern rules."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return _parser.parse(pattern)
+
+
 def regex_literals(pattern: str, flags: str) -> list[str] | None:
     """Lower-case texts of which every match of the expression holds at least one.
 
@@ -62,7 +70,7 @@ def regex_literals(pattern: str, flags: str) -> list[str] | None:
     not used where the expression ignores case, since engines fold them in different ways.
     """
     try:
-        tree = _parser.parse(pattern)
+        tree = parsed(pattern)
     except (re.error, RecursionError, OverflowError):
         return None
     ignore_case = "i" in flags or bool(tree.state.flags & re.IGNORECASE) or "(?i" in pattern
@@ -147,7 +155,7 @@ def _worth(choices: list[str]) -> int:
 def least_length(pattern: str) -> int:
     """The length of the shortest text the expression can match, in characters."""
     try:
-        return int(_parser.parse(pattern).getwidth()[0])
+        return int(parsed(pattern).getwidth()[0])
     except (re.error, RecursionError, OverflowError):
         return 0
 
@@ -161,7 +169,7 @@ def is_cheap(pattern: str) -> bool:
     if not pattern.isascii() or "(?" in pattern.replace("(?:", "") or "\\v" in pattern:
         return False
     try:
-        tree = _parser.parse(pattern)
+        tree = parsed(pattern)
     except (re.error, RecursionError, OverflowError):
         return False
     repeats = _repeats(tree)

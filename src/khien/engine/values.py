@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -170,7 +171,7 @@ def regex_test(pattern: str, flags: str) -> TextTest:
     try:
         compiled = re2.compile(prefix + pattern, _re2_options())
     except re2.error:
-        fallback = re.compile(as_re2_means(pattern, flags), _python_flags(flags))
+        fallback = _compiled(as_re2_means(pattern, flags), _python_flags(flags))
         return lambda text: fallback.search(text) is not None
     search = compiled.search
 
@@ -182,7 +183,7 @@ def regex_test(pattern: str, flags: str) -> TextTest:
 
     if not is_cheap(pattern):
         return check
-    cheap = re.compile(pattern, _python_flags(flags) | re.ASCII).search
+    cheap = _compiled(pattern, _python_flags(flags) | re.ASCII).search
 
     def cheap_check(text: str) -> bool:
         if len(text) <= _CHEAP_LENGTH and text.isascii() and "\v" not in text:
@@ -199,6 +200,12 @@ def is_linear(pattern: str, flags: str) -> bool:
     except re2.error:
         return False
     return True
+
+
+def _compiled(pattern: str, flags: int) -> re.Pattern[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return re.compile(pattern, flags)
 
 
 def _re2_options() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -248,7 +249,9 @@ def _regex(key: Key, pattern: str) -> Node:
 def _check_regex(key: Key, pattern: str) -> None:
     """An expression must mean something to Python's `re` or to RE2."""
     try:
-        re.compile(pattern)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
         options = re2.Options()
         options.log_errors = False
