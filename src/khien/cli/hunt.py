@@ -90,8 +90,7 @@ def hunt(
     with _target(output) as stream:
         writer = outputs.writer(chosen, stream, zone, plan.ruleset)
         with hunting(inputs) as watch:
-            run = Hunt(plan, writer, watch)
-            tally = run.run(inputs)
+            tally = Hunt(plan, writer, watch).run(inputs)
         tally.problems[:0] = problems
         summary = HuntSummary(
             files=tally.files,

@@ -11,6 +11,9 @@ from khien import __version__
 from khien.cli import explain, hunt, rules
 from khien.errors import KhienError
 
+_INTERRUPTED = 130
+"""What typer ends with after Ctrl-C."""
+
 app = typer.Typer(
     name="khien",
     help="Find attacks in log files with the whole Sigma rule corpus.",
@@ -42,6 +45,10 @@ def main() -> None:
     """Run the command; what a person can put right is said in one line, exit code 2."""
     try:
         app()
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            print("khien: stopped", file=sys.stderr)
+        raise
     except KhienError as error:
         print(f"khien: {error}", file=sys.stderr)
         sys.exit(2)
