@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from findings.made import correlation, finding, line, summary
 from khien.findings import outputs
-from khien.findings.finding import Finding
+from khien.findings.finding import Finding, Matched
 from khien.rules.model import RuleSet
 
 FIELDS = [
@@ -49,3 +50,11 @@ def test_ndjson_has_one_finding_a_line_with_the_documented_fields() -> None:
 
 def test_ndjson_is_the_line_as_it_came() -> None:
     assert written("ndjson", finding()) == line(finding())
+
+
+@pytest.mark.parametrize("name", outputs.NAMES)
+def test_an_event_nested_as_deep_as_a_finding_can_carry_is_written(name: str) -> None:
+    deep: Any = "x"
+    for _ in range(250):
+        deep = {"k": deep}
+    assert written(name, finding(event={"Deep": deep}, matched=[Matched("Deep", deep, "x")]))

@@ -7,7 +7,6 @@ import io
 from typing import BinaryIO
 
 import msgspec
-import orjson
 
 from khien.findings.finding import Finding
 from khien.findings.summary import HuntSummary
@@ -64,4 +63,4 @@ class CsvWriter:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

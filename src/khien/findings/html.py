@@ -99,9 +99,9 @@ class HtmlWriter:
         with tempfile.SpooledTemporaryFile(max_size=32 << 20) as events:
             index = self._index(summary, words, cast(BinaryIO, events))
             self._stream.write(head.encode())
-            failed = orjson.dumps({language: words[language]["failed"] for language in words}).decode()
+            failed = msgspec.json.encode({language: words[language]["failed"] for language in words}).decode()
             self._stream.write(f'<script type="application/json" id="failed">{failed}</script>\n'.encode())
-            self._stream.write(_block("index", orjson.dumps(index)))
+            self._stream.write(_block("index", msgspec.json.encode(index)))
             events.seek(0)
             while piece := events.read(1 << 20):
                 self._stream.write(piece)
@@ -118,10 +118,10 @@ class HtmlWriter:
             rows.append(_row(finding, rules, strings))
             chunk.append([finding.event, finding.events])
             if len(chunk) == CHUNK:
-                events.write(_block(f"events-{len(rows) // CHUNK - 1}", orjson.dumps(chunk)))
+                events.write(_block(f"events-{len(rows) // CHUNK - 1}", msgspec.json.encode(chunk)))
                 chunk.clear()
         if chunk:
-            events.write(_block(f"events-{len(rows) // CHUNK}", orjson.dumps(chunk)))
+            events.write(_block(f"events-{len(rows) // CHUNK}", msgspec.json.encode(chunk)))
         named = {technique for row in rules.rows for technique in row["techniques"]}
         return {
             "summary": self._summary(summary, len(rows)),
@@ -219,7 +219,7 @@ def _utf16(text: str, at: int) -> int:
 
 
 def _shorten(value: Any) -> str:
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 import msgspec
-import orjson
 
 from khien import __version__
 from khien.events.batch import Value
@@ -113,7 +112,7 @@ def _milliseconds(time: str) -> int:
 
 
 def _text(value: Value) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _observables(finding: Finding) -> list[dict[str, Any]]:
@@ -166,7 +165,7 @@ class OcsfWriter:
 
     def write_line(self, line: bytes) -> None:
         """Write a finding given as NDJSON."""
-        self._stream.write(orjson.dumps(detection_finding(self._decode(line))) + b"\n")
+        self._stream.write(msgspec.json.encode(detection_finding(self._decode(line))) + b"\n")
 
     def close(self, summary: HuntSummary) -> None:
         """Nothing is left to write."""
