@@ -19,6 +19,7 @@ from khien.lake.schema import EVENTS, FINDINGS, KINDS, TableKind
 from khien.lake.storage import Storage
 
 _ATTEMPTS: Final = 12
+_UPKEEP: Final = "khien-upkeep"
 _COLUMNS: Final = ("path", "size_bytes", "num_records", "modification_time", "min.time", "max.time")
 _CONFIGURATION: Final = {
     "delta.checkpointInterval": "100",
@@ -74,24 +75,32 @@ class Lake:
         """The files that make up the table now, by their first time."""
         return data_files(self.table(kind))
 
-    def commit(
-        self,
-        kind: TableKind,
-        added: list[AddAction],
-        removed: list[RemoveAction],
-        transaction: Transaction | None = None,
-    ) -> None:
-        """Add and remove files in one step. Raises CommitFailedError when another commit got in the way."""
+    def mark(self, kind: TableKind) -> int:
+        """How often files of the table were replaced: what `replace` wants to know."""
+        return self.table(kind).transaction_version(_UPKEEP) or 0
+
+    def replace(self, kind: TableKind, mark: int, added: list[AddAction], removed: list[RemoveAction]) -> None:
+        """Add and remove files in one step, unless files were replaced since `mark` was read.
+
+        Delta lets two writers remove the same file and add its rows twice; the mark does not. Raises ConflictError.
+        """
+        if self.mark(kind) != mark:
+            raise ConflictError("its files were replaced by another process", self._place(kind), "Try again")
+        try:
+            self._commit(kind, [*added, *removed], Transaction(_UPKEEP, mark + 1))
+        except DeltaError as error:
+            raise ConflictError(
+                f"another process was faster: {_line(error)}", self._place(kind), "Try again"
+            ) from error
+
+    def _commit(self, kind: TableKind, actions: list[AddAction | RemoveAction], transaction: Transaction) -> None:
         table = self._tables[kind.name]
-        actions: list[AddAction | RemoveAction] = [*added, *removed]
         table.create_write_transaction(
             actions,
             "append",
             kind.schema,
             partition_by=list(kind.partitions),
-            commit_properties=CommitProperties(
-                max_commit_retries=20, app_transactions=[transaction] if transaction else None
-            ),
+            commit_properties=CommitProperties(max_commit_retries=20, app_transactions=[transaction]),
         )
         if self.storage.local is not None:
             table.update_incremental()
@@ -111,7 +120,7 @@ class Lake:
         last: Exception | None = None
         for attempt in range(_ATTEMPTS):
             try:
-                self.commit(kind, written, [], Transaction(app, version))
+                self._commit(kind, list(written), Transaction(app, version))
                 return True
             except CommitFailedError as error:
                 last = error
