@@ -156,6 +156,10 @@ class LineReader:
             data = b"".join((rest, *pieces))
             yield self._block(data, len(data), path, report)
 
+    def read_block(self, data: bytes, path: str, report: Report) -> list[EventBatch]:
+        """The events of one block of whole lines, numbered from 1."""
+        return self._block(data, len(data), path, report, range(1, len(data) + 2))
+
     def read_records(self, lines: Sequence[str], numbers: Sequence[int], path: str, report: Report) -> list[EventBatch]:
         """The events of records that are each one line of JSON, under their own numbers."""
         data = "\n".join(lines).encode("utf-8", "replace")
@@ -238,3 +242,13 @@ class LineReader:
     def _general(self, lines: list[tuple[int, bytes]], path: str, report: Report) -> Iterator[EventBatch]:
         for block in read_lines(lines, path, report):
             yield from self._classifier.batches(block, path, self._projection)
+
+
+def is_lines(head: bytes) -> bool:
+    """Whether JSON begins with a whole object on its first line, or with one line too long to see its end."""
+    first, newline, rest = head.lstrip(b" \t\r\n\xef\xbb\xbf").partition(b"\n")
+    if not first.startswith(b"{"):
+        return False
+    return (
+        first.rstrip().endswith(b"}") if newline else (not rest and len(head) >= 4096) or first.rstrip().endswith(b"}")
+    )

@@ -34,6 +34,7 @@ from khien.rules.patterns import show
 _JSON = orjson.OPT_NON_STR_KEYS
 _LONGEST_EXCERPT = 400
 _MOST_PARTS = 50_000
+_DEEPEST = 200
 
 
 class Encoded(NamedTuple):
@@ -190,20 +191,22 @@ class Assembler:
 
 
 def dump(value: Any) -> bytes:
-    """Compact JSON of anything events may hold; lone surrogates are replaced."""
+    """Compact JSON of anything events may hold; lone surrogates are replaced, what is nested too deeply is cut off."""
     try:
         return orjson.dumps(value, option=_JSON)
     except (orjson.JSONEncodeError, TypeError):
         return orjson.dumps(_plain(value), option=_JSON)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, depth: int = 0) -> Any:
+    if depth > _DEEPEST:
+        return "…"
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
-        return {_plain(str(key)): _plain(inner) for key, inner in value.items()}
+        return {_plain(str(key)): _plain(inner, depth + 1) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [_plain(inner, depth + 1) for inner in value]
     if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
         return str(value)
     return value if isinstance(value, float | int | bool) or value is None else str(value)

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import msgspec
@@ -18,9 +18,10 @@ from khien.engine.hit import CorrelationMatch
 from khien.engine.spill import HitSorter
 from khien.errors import Problem
 from khien.formats.inputs import Input
+from khien.formats.ndjson import is_lines
 from khien.hunt.assembly import correlation_finding
 from khien.hunt.plans import HuntPlan
-from khien.hunt.worker import Part, Progress, Worker, is_lines
+from khien.hunt.worker import Part, Progress, Worker
 
 PART_BYTES = 24 << 20
 """Plain files of JSON lines are hunted in ranges of this size when there are several workers."""
@@ -86,7 +87,7 @@ class Hunt:
         for hit in progress.hits:
             self._hits.add(msgspec.structs.replace(hit, record=hit.record + before) if before else hit)
         tally.findings += len(progress.findings)
-        tally.problems += progress.problems
+        tally.problems += [_shifted(problem, before) for problem in progress.problems]
         tally.events += progress.events
         tally.read += progress.read
         self._watch(tally)
@@ -149,6 +150,14 @@ class Hunt:
         self.tally.problems.append(
             Problem(part.input.path, "", "the worker process that read it died", "Run again with --jobs 1")
         )
+
+
+def _shifted(problem: Problem, before: int) -> Problem:
+    """A problem of a part of a file, with its line counted from the beginning of the file."""
+    word, _, number = problem.place.partition(" ")
+    if not before or word != "line" or not number.isdecimal():
+        return problem
+    return replace(problem, place=f"line {int(number) + before}")
 
 
 _worker: Worker | None = None

@@ -20,7 +20,7 @@ from khien.formats import evtx
 from khien.formats.encodings import Peeked, Recoded, text_encoding
 from khien.formats.format import Format, Report
 from khien.formats.inputs import Input
-from khien.formats.ndjson import LineReader
+from khien.formats.ndjson import LineReader, is_lines
 from khien.formats.sniff import formats, sniff
 from khien.hunt.assembly import Assembler, Encoded
 from khien.hunt.memory import keep_blocks
@@ -176,16 +176,6 @@ class Worker:
             yield batches, reader.lines
         counted.events += reader.lines - before
         yield [], reader.lines
-
-
-def is_lines(head: bytes) -> bool:
-    """Whether JSON begins with a whole object on its first line, or with one line too long to see its end."""
-    first, newline, rest = head.lstrip(b" \t\r\n\xef\xbb\xbf").partition(b"\n")
-    if not first.startswith(b"{"):
-        return False
-    return (
-        first.rstrip().endswith(b"}") if newline else (not rest and len(head) >= 4096) or first.rstrip().endswith(b"}")
-    )
 
 
 def seekable(source: BinaryIO, stream: BinaryIO) -> AbstractContextManager[BinaryIO]:
