@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 
 Network = IPv4Network | IPv6Network
 KINDS = ("http", "bulk", "otlp", "syslog", "file")
+THIS_MACHINE = (ip_network("127.0.0.0/8"), ip_network("::1"))
 HTTP_KINDS = ("http", "bulk", "otlp")
 
 
@@ -41,7 +42,7 @@ class Listen:
     syslog_tcp: tuple[Address, ...] = ()
     syslog_tls: tuple[Address, ...] = ()
     tls: Tls | None = None
-    metrics: tuple[Network, ...] = ()
+    metrics: tuple[Network, ...] = THIS_MACHINE
     """Who may read /metrics of the HTTP collector (by default this machine only)."""
 
 
