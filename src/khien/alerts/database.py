@@ -24,7 +24,7 @@ CREATE INDEX findings_by_alert ON findings (alert);
 CREATE TABLE alerts (
     n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, grp BLOB NOT NULL, rule TEXT NOT NULL, unit TEXT NOT NULL,
     level INTEGER NOT NULL, status TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    updated INTEGER NOT NULL, tactics BLOB NOT NULL, body BLOB NOT NULL
+    updated INTEGER NOT NULL, weight REAL NOT NULL, at INTEGER NOT NULL, tactics BLOB NOT NULL, body BLOB NOT NULL
 );
 CREATE INDEX alerts_by_group ON alerts (grp, last);
 CREATE INDEX alerts_by_time ON alerts (last, n);
@@ -38,15 +38,16 @@ CREATE TABLE entities (
 );
 CREATE INDEX entities_by_rank ON entities (rank) WHERE rank IS NOT NULL;
 CREATE TABLE alert_entities (
-    alert INTEGER NOT NULL, entity INTEGER NOT NULL, weight REAL NOT NULL, at INTEGER NOT NULL,
-    PRIMARY KEY (alert, entity)
+    alert INTEGER NOT NULL, entity INTEGER NOT NULL, PRIMARY KEY (alert, entity)
 ) WITHOUT ROWID;
 CREATE INDEX alerts_by_entity ON alert_entities (entity, alert);
 CREATE TABLE hits (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, rule TEXT NOT NULL, body BLOB NOT NULL
 );
 CREATE INDEX hits_by_rule ON hits (rule, time);
-CREATE TABLE correlations (id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, since INTEGER NOT NULL);
+CREATE TABLE correlations (
+    id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, since INTEGER NOT NULL, start INTEGER NOT NULL
+);
 CREATE TABLE correlated (
     id BLOB PRIMARY KEY, correlation TEXT NOT NULL, grp TEXT NOT NULL, time INTEGER NOT NULL, decided INTEGER NOT NULL,
     seq INTEGER NOT NULL, state INTEGER NOT NULL, hit BLOB NOT NULL

@@ -5,11 +5,10 @@ Which fields name them, and which values name nobody in particular, is data: `en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterator
+from functools import cache, lru_cache
 from importlib import resources
 from ipaddress import ip_address
-from typing import Any
 
 import msgspec
 import yaml
@@ -22,8 +21,13 @@ MOST_ENTITIES = 50
 """Entities taken from one finding."""
 _MOST_LEAVES = 2_000
 _DEEPEST = 8
+_LONGEST = 2_000
+_MOST_REMEMBERED = 50_000
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 KINDS = ("host", "user", "ip", "domain", "hash", "process")
+
+
+_LOCAL = frozenset(("host", "user", "process"))
 
 
 class EntityTableError(KhienError):
@@ -39,9 +43,7 @@ class Entity(msgspec.Struct, frozen=True, order=True, array_like=True):
     @property
     def is_local(self) -> bool:
         """Whether the name means something within one unit only: hosts, users, processes and private addresses."""
-        if self.kind in ("host", "user", "process"):
-            return True
-        return self.kind == "ip" and not ip_address(self.value).is_global
+        return self.kind in _LOCAL or (self.kind == "ip" and _is_private(self.value))
 
 
 class EntityTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +70,8 @@ class Extractor:
                 if self._fields.setdefault(name.lower(), (kind, place))[0] != kind:
                     raise EntityTableError(f"the field {name!r} stands under two kinds", "entities.yml")
         self._noise = Noise.of(table.noise)
+        self._places: dict[str, tuple[str, int] | None] = {}
+        self._known: dict[tuple[str, str], tuple[Entity, ...]] = {}
 
     @classmethod
     @cache
@@ -81,16 +85,34 @@ class Extractor:
         `host` and `user` are those the finding names; they come before those of the event's fields.
         """
         found: dict[Entity, tuple[int, int]] = {}
-        for kind, value in (("host", host), ("user", user)):
-            if value:
-                self._add(found, kind, -1, value)
-        known = self._fields
-        for name, value in _leaves(event):
-            place = known.get(name.lower())
-            if place is not None:
-                self._add(found, place[0], place[1], value)
+        if host:
+            self._add(found, "host", -1, host)
+        if user:
+            self._add(found, "user", -1, user)
+        self._read(found, event)
         ranked = sorted(found, key=lambda entity: (*found[entity], entity.value))
         return tuple(ranked[:MOST_ENTITIES])
+
+    def _read(self, found: dict[Entity, tuple[int, int]], event: Event) -> None:
+        places = self._places
+        for name, value in event.items():
+            if isinstance(value, dict | list):
+                for inner, leaf in _leaves(name, value):
+                    place = self._place(inner)
+                    if place is not None:
+                        self._add(found, place[0], place[1], leaf)
+                continue
+            place = places[name] if name in places else self._place(name)
+            if place is not None:
+                self._add(found, place[0], place[1], value)
+
+    def _place(self, name: str) -> tuple[str, int] | None:
+        """The kind a field's values are of, and the field's place in it; names are remembered as they are written."""
+        if name not in self._places:
+            if len(self._places) >= _MOST_REMEMBERED:
+                self._places.clear()
+            self._places[name] = self._fields.get(name.lower())
+        return self._places[name]
 
     def _add(self, found: dict[Entity, tuple[int, int]], kind: str, place: int, value: Value) -> None:
         if isinstance(value, list):
@@ -99,14 +121,29 @@ class Extractor:
             return
         if isinstance(value, dict) or value is None:
             return
-        text = str(value).strip()
-        if kind == "url":
-            kind, text = "domain", url_host(text)
-        for own, normal in _normal(kind, text, self._noise):
-            entity = Entity(own, normal)
-            rank = (self._main[own], place)
+        text = value if isinstance(value, str) else str(value)
+        entities = self._known.get((kind, text))
+        if entities is None:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            entities = self._known[kind, text] = tuple(self._normal(kind, text.strip()))
+        for entity in entities:
+            rank = (self._main[entity.kind], place)
             if found.get(entity, rank) >= rank:
                 found[entity] = rank
+
+    def _normal(self, kind: str, text: str) -> Iterator[Entity]:
+        """The entities a value names: an address among hosts or domains is an address, a URL names a domain."""
+        if kind == "url":
+            kind, text = "domain", url_host(text)
+        if len(text) > _LONGEST:
+            return
+        if kind in ("host", "domain") and text and (text[0].isdigit() or ":" in text):
+            addresses = list(NORMAL_FORMS["ip"](text, self._noise))
+            if addresses or text.count(":") > 1 or _is_address(text):
+                yield from (Entity("ip", address) for address in addresses)
+                return
+        yield from (Entity(kind, normal) for normal in NORMAL_FORMS[kind](text, self._noise))
 
 
 def parse_table(text: bytes) -> EntityTable:
@@ -117,22 +154,9 @@ def parse_table(text: bytes) -> EntityTable:
         raise EntityTableError(str(error), "entities.yml") from error
 
 
-def _normal(kind: str, text: str, noise: Noise) -> Iterator[tuple[str, str]]:
-    """The normal forms of a value and their kinds: an address among hosts or domains is an address."""
-    if len(text) > 2_000:
-        return
-    if kind in ("host", "domain") and text and (text[0].isdigit() or ":" in text):
-        addresses = list(NORMAL_FORMS["ip"](text, noise))
-        if addresses or ":" in text:
-            yield from (("ip", address) for address in addresses)
-            return
-    form: Callable[[str, Noise], Iterator[str]] = NORMAL_FORMS[kind]
-    yield from ((kind, normal) for normal in form(text, noise))
-
-
-def _leaves(event: Event) -> Iterator[tuple[str, Value]]:
-    """Dotted names and values of an event, through nested objects and lists of objects, in bounded number."""
-    stack: list[tuple[str, Any, int]] = [(name, event[name], 0) for name in reversed(event)]
+def _leaves(name: str, value: Value) -> Iterator[tuple[str, Value]]:
+    """Dotted names and values below a field, through nested objects and lists of objects, in bounded number."""
+    stack: list[tuple[str, Value, int]] = [(name, value, 0)]
     for _ in range(_MOST_LEAVES):
         if not stack:
             return
@@ -143,3 +167,16 @@ def _leaves(event: Event) -> Iterator[tuple[str, Value]]:
             stack += [(name, each, depth + 1) for each in reversed(value[:MOST_ENTITIES])]
         else:
             yield name, value
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text.partition(":")[0])
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=_MOST_REMEMBERED)
+def _is_private(address: str) -> bool:
+    return not ip_address(address).is_global

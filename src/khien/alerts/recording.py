@@ -29,6 +29,7 @@ class _Open:
     n: int | None
     alert: Alert
     group: bytes
+    weight: Weight
     before: int
     level: str
     known: frozenset[Entity]
@@ -63,24 +64,22 @@ class Recorder:
                 candidates = by_group[group] = self._candidates(connection, group, sighting.time)
             chosen = next((each for each in candidates if fits(each.alert, sighting.time, self._window)), None)
             if chosen is None:
-                chosen = _Open(None, begin(sighting), group, 0, sighting.level, frozenset())
+                chosen = _Open(None, begin(sighting), group, Weight(), 0, sighting.level, frozenset())
                 candidates.insert(0, chosen)
             chosen.findings.append((finding.id, sighting.time))
             if join(chosen.alert, sighting):
                 chosen.samples.append(_encode(finding))
         changed = [each for candidates in by_group.values() for each in candidates if each.findings]
-        for each in changed:
-            self._save(connection, each)
-        self._weigh(connection, changed)
-        return [each.alert for each in changed]
+        return self._write(connection, changed)
 
     def _candidates(self, connection: sqlite3.Connection, group: bytes, time: int) -> list[_Open]:
         """The alerts of a group that findings about a time may join, the latest first."""
         rows = connection.execute(
-            "SELECT n, body FROM alerts WHERE grp = ? AND last >= ? AND status != 'closed' ORDER BY last DESC LIMIT ?",
+            "SELECT n, grp, weight, at, body FROM alerts WHERE grp = ? AND last >= ? AND status != 'closed'"
+            " ORDER BY last DESC LIMIT ?",
             (group, time - self._window.longest - self._window.gap, _MOST_CANDIDATES),
         )
-        return [_opened(n, _decode_alert(body), group) for n, body in rows.fetchall()]
+        return [_opened(row) for row in rows.fetchall()]
 
     def supersede(self, connection: sqlite3.Connection, ids: Sequence[str]) -> list[Alert]:
         """Take findings back; the alerts changed by it."""
@@ -94,58 +93,72 @@ class Recorder:
                 continue
             n = int(row[0])
             if n not in opened:
-                group, body = connection.execute("SELECT grp, body FROM alerts WHERE n = ?", (n,)).fetchone()
-                opened[n] = _opened(n, _decode_alert(body), group)
+                sql = "SELECT n, grp, weight, at, body FROM alerts WHERE n = ?"
+                opened[n] = _opened(connection.execute(sql, (n,)).fetchone())
             alert = opened[n].alert
             alert.count -= 1
             alert.superseded += 1
-        for each in opened.values():
-            self._save(connection, each)
-        self._weigh(connection, opened.values())
-        return [each.alert for each in opened.values()]
+        return self._write(connection, opened.values())
 
     def set_status(self, connection: sqlite3.Connection, alert_id: str, status: str) -> Alert:
         """Set an alert's status. Raises UsageError."""
         if status not in STATUSES:
             raise UsageError(f"{status!r} is no status of an alert", "", f"Use one of: {', '.join(STATUSES)}")
-        row = connection.execute("SELECT n, grp, body FROM alerts WHERE id = ?", (alert_id,)).fetchone()
+        sql = "SELECT n, grp, weight, at, body FROM alerts WHERE id = ?"
+        row = connection.execute(sql, (alert_id,)).fetchone()
         if row is None:
             raise UsageError(f"There is no alert {alert_id!r}")
-        opened = _opened(row[0], _decode_alert(row[2]), row[1])
+        opened = _opened(row)
         opened.alert.status = status
         self._save(connection, opened)
         return opened.alert
 
-    @staticmethod
-    def _save(connection: sqlite3.Connection, each: _Open) -> None:
+    def _save(self, connection: sqlite3.Connection, each: _Open) -> float:
+        """Write an alert and its new findings; what its weight gained."""
         alert = each.alert
-        columns = (LEVELS.index(alert.level), alert.status, alert.first, alert.last, alert.updated, _encode(alert))
+        step = step_of(alert.level, 0, alert.count) - step_of(each.level, 0, each.before)
+        if step:
+            each.weight = add_step(each.weight, step, alert.last, self._model)
+        columns = (
+            LEVELS.index(alert.level),
+            alert.status,
+            alert.first,
+            alert.last,
+            alert.updated,
+            each.weight.value,
+            each.weight.at,
+            _encode(alert),
+        )
         if each.n is None:
             each.n = connection.execute(
-                "INSERT INTO alerts (level, status, first, last, updated, body, id, grp, rule, unit, tactics)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO alerts"
+                " (level, status, first, last, updated, weight, at, body, id, grp, rule, unit, tactics)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*columns, alert.id, each.group, alert.rule_id, alert.unit, _encode(tactics_of(alert.tags))),
             ).lastrowid
         else:
             connection.execute(
-                "UPDATE alerts SET level = ?, status = ?, first = ?, last = ?, updated = ?, body = ? WHERE n = ?",
+                "UPDATE alerts"
+                " SET level = ?, status = ?, first = ?, last = ?, updated = ?, weight = ?, at = ?, body = ?"
+                " WHERE n = ?",
                 (*columns, each.n),
             )
         connection.executemany(
             "INSERT INTO findings (id, alert, time) VALUES (?, ?, ?)",
             [(bytes.fromhex(finding), each.n, time) for finding, time in each.findings],
         )
-        connection.executemany(
-            "INSERT INTO samples (alert, finding) VALUES (?, ?)", [(each.n, sample) for sample in each.samples]
-        )
+        for sample in each.samples:
+            connection.execute("INSERT INTO samples (alert, finding) VALUES (?, ?)", (each.n, sample))
+        return step
 
-    def _weigh(self, connection: sqlite3.Connection, changed: Iterable[_Open]) -> None:
-        """Add what alerts gained to their entities, each entity written once."""
+    def _write(self, connection: sqlite3.Connection, changed: Iterable[_Open]) -> list[Alert]:
+        """Write alerts, and add what they gained to their entities, each entity once."""
         entities: dict[tuple[str, str, str], _Weighed] = {}
+        alerts = []
         for each in changed:
             alert = each.alert
-            assert each.n is not None
-            gained = step_of(alert.level, 0, alert.count) - step_of(each.level, 0, each.before)
+            alerts.append(alert)
+            gained = self._save(connection, each)
             if not gained and len(alert.entities) == len(each.known):
                 continue
             names = tactics_of(alert.tags)
@@ -154,16 +167,19 @@ class Recorder:
                 weighed = entities.get(key)
                 if weighed is None:
                     weighed = entities[key] = _Weighed.read(connection, key)
-                # An entity that the alert did not have before takes on all of its weight.
-                step = gained if entity in each.known else step_of(alert.level, 0, alert.count)
+                new = entity not in each.known
+                if new:
+                    connection.execute("INSERT OR IGNORE INTO alert_entities VALUES (?, ?)", (each.n, weighed.n))
                 if entity.kind not in RISKY:
-                    step = 0.0
-                _add_to_alert(connection, each.n, weighed.n, step, alert.last, self._model)
-                weighed.weight = add_step(weighed.weight, step, alert.last, self._model)
+                    continue
+                # An entity that the alert did not have before takes on all of its weight.
+                step, when = (each.weight.value, each.weight.at) if new else (gained, alert.last)
+                weighed.weight = add_step(weighed.weight, step, when, self._model)
                 for name in names if step > 0 else ():
                     weighed.tactics[name] = max(weighed.tactics.get(name, 0), alert.last)
         for weighed in entities.values():
             weighed.write(connection, self._model)
+        return alerts
 
 
 @dataclass(slots=True)
@@ -202,20 +218,10 @@ class _Weighed:
         )
 
 
-def _add_to_alert(
-    connection: sqlite3.Connection, alert: int, entity: int, step: float, at: int, model: RiskModel
-) -> None:
-    row = connection.execute(
-        "SELECT weight, at FROM alert_entities WHERE alert = ? AND entity = ?", (alert, entity)
-    ).fetchone()
-    weight = add_step(Weight(*row) if row else Weight(), step, at, model)
-    connection.execute(
-        "INSERT OR REPLACE INTO alert_entities VALUES (?, ?, ?, ?)", (alert, entity, weight.value, weight.at)
-    )
-
-
-def _opened(n: int, alert: Alert, group: bytes) -> _Open:
-    return _Open(n, alert, group, alert.count, alert.level, frozenset(alert.entities))
+def _opened(row: tuple[int, bytes, float, int, bytes]) -> _Open:
+    n, group, weight, at, body = row
+    alert = _decode_alert(body)
+    return _Open(n, alert, group, Weight(weight, at), alert.count, alert.level, frozenset(alert.entities))
 
 
 def _known(connection: sqlite3.Connection, ids: Sequence[str]) -> set[str]:

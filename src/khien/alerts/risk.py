@@ -2,7 +2,7 @@
 
     risk(t) = multiplier(t) · Σ over alerts ( Σ over its steps  step · 2^(−(t − when) / half-life) )
 
-An alert's first finding is a step of its level's weight; each doubling of its count adds a quarter of it, so a flood
+An alert's first finding is a step of its level's weight; each time its count doubles adds a quarter of that, so a flood
 of equal findings weighs little more than a few. `multiplier` is 1 + 0.5 for each distinct tactic beyond the first that
 was seen within four half-lives, at most 4: an entity seen on several stages of an attack outranks a noisy one.
 """
@@ -69,7 +69,7 @@ def step_of(level: str, before: int, after: int) -> float:
 
 
 def _size(count: int) -> float:
-    return 1 + DOUBLING * log2(count) if count > 0 else 0.0
+    return 1 + DOUBLING * (count.bit_length() - 1) if count > 0 else 0.0
 
 
 def faded(weight: Weight, now: int, model: RiskModel) -> float:

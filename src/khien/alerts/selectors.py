@@ -119,8 +119,8 @@ class AlertSelectors:
             if row is None:
                 return assess((), 0.0, {}, now, self._model)
             rows = connection.execute(
-                "SELECT e.weight, e.at, a.body, a.tactics FROM alert_entities e JOIN alerts a ON a.n = e.alert"
-                " WHERE e.entity = ? AND e.weight > 0 ORDER BY e.alert DESC LIMIT ?",
+                "SELECT a.weight, a.at, a.body, a.tactics FROM alert_entities e JOIN alerts a ON a.n = e.alert"
+                " WHERE e.entity = ? AND a.weight > 0 ORDER BY e.alert DESC LIMIT ?",
                 (row[0], _MOST_CONTRIBUTIONS),
             ).fetchall()
         contributions = []
