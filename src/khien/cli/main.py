@@ -1,14 +1,14 @@
-"""The command line: `khien hunt | explain | rules`."""
+"""The command line: one module a command, imported when it is asked for."""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from khien import __version__
-from khien.cli import explain, hunt, rules
 from khien.errors import KhienError
 
 _INTERRUPTED = 130
@@ -21,9 +21,30 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command("hunt")(hunt.hunt)
-app.command("explain")(explain.explain)
-app.add_typer(rules.app, name="rules")
+# Name: module of khien.cli, and the function or Typer in it.
+COMMANDS = {
+    "hunt": ("hunt", "hunt"),
+    "explain": ("explain", "explain"),
+    "rules": ("rules", "app"),
+    "up": ("up", "up"),
+    "status": ("up", "status"),
+    "source": ("source", "app"),
+    "query": ("query", "query"),
+    "search": ("search", "search"),
+    "lake": ("lake", "app"),
+}
+
+
+def register(arguments: list[str]) -> None:
+    """Make the command known that the arguments ask for; all of them where they ask for none."""
+    asked = [name for name in arguments[:1] if name in COMMANDS]
+    for name in asked or COMMANDS:
+        module, attribute = COMMANDS[name]
+        found = getattr(import_module(f"khien.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
 
 
 def _version(wanted: bool) -> None:
@@ -43,6 +64,7 @@ def _options(
 
 def main() -> None:
     """Run the command; what a person can put right is said in one line, exit code 2."""
+    register(sys.argv[1:])
     try:
         app()
     except SystemExit as ended:

@@ -1,0 +1,145 @@
+"""`khien up`: the whole live service in one data folder; `khien status`: how it is."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from khien.cli import rule_folders
+from khien.cli.hunt import Level
+from khien.collect.sources import load_sources
+from khien.errors import UsageError
+from khien.flow.logs import set_up_logs
+from khien.flow.metrics import ailments
+from khien.flow.settings import FlowSettings
+from khien.flow.status import ProcessStatus, as_dict, read_all
+from khien.flow.supervising import Supervisor
+
+_FIRST_SOURCES = """\
+# The sources that khien listens to. `khien source key` makes a key and its hash. The manual: docs/collect.md
+[listen]
+http = ["127.0.0.1:8514"]
+
+# [[source]]
+# id = "windows-agents"
+# kind = "bulk"
+# unit = "Sample unit"
+# key = "the hash that khien source key printed"
+"""
+_STALE = 30.0
+
+
+def default_folder() -> Path:
+    """The data folder where none is named."""
+    return rule_folders.data_folder() / "live"
+
+
+def up(
+    data: Annotated[Path | None, typer.Option(help="Data folder; default: in the user's data folder.")] = None,
+    sources: Annotated[Path | None, typer.Option(help="Sources file; default: sources.toml in the data folder.")] = None,
+    rules: Annotated[list[Path] | None, typer.Option("--rules", help="Rule files or folders; may be given again.")] = None,
+    level: Annotated[Level, typer.Option(help="Findings of this level and above become alerts.")] = Level.low,
+    lanes: Annotated[int, typer.Option(min=1, max=64, help="Spool lanes, each with workers of its own.")] = 1,
+    lake: Annotated[str, typer.Option(help="Lake: a folder or s3://bucket/prefix; default: in the data folder.")] = "",
+    store_seconds: Annotated[float, typer.Option(min=0.5, max=600, help="How often events go into the lake.")] = 10.0,
+    lateness: Annotated[float, typer.Option(min=0, help="Seconds that events may be late for correlations.")] = 900.0,
+    placeholders: Annotated[Path | None, typer.Option(help="YAML file with placeholder values.")] = None,
+) -> None:
+    """Run the live service: collectors, detection, lake and alerts. One signal (TERM or INT) stops it gracefully."""
+    folder = (data or default_folder()).resolve()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    file = sources or folder / "sources.toml"
+    if not file.exists():
+        if sources is not None:
+            raise UsageError("there is no such sources file", str(file))
+        file.write_text(_FIRST_SOURCES, encoding="utf-8")
+    load_sources(file)  # says what is wrong with it before anything starts
+    chosen = rules or [path for path in (rule_folders.starter_folder(), rule_folders.synced_folder()) if path.is_dir()]
+    rule_folders.load(chosen, placeholders)
+    settings = FlowSettings(
+        folder=folder,
+        rules=tuple(path.resolve() for path in chosen),
+        sources=file.resolve(),
+        cache=rule_folders.cache_folder(),
+        lake=lake,
+        lanes=lanes,
+        level=str(level),
+        placeholders=placeholders.resolve() if placeholders else None,
+        store_seconds=store_seconds,
+        lateness=lateness,
+    )
+    set_up_logs("supervise")
+    ending = threading.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: ending.set())
+    Supervisor(settings).run(ending.is_set)
+
+
+def status(
+    data: Annotated[Path | None, typer.Option(help="Data folder; default: in the user's data folder.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    timezone: Annotated[str, typer.Option(help="Zone of times shown.")] = "Asia/Ho_Chi_Minh",
+) -> None:
+    """How the live service is: processes, rates, lag, sources, errors. Exit code 3 when something is wrong."""
+    folder = (data or default_folder()).resolve()
+    found = read_all(folder / "status")
+    if not found:
+        raise UsageError("no live service has run here", str(folder), "Start one with: khien up")
+    lanes = sum(1 for each in found if each.name.startswith("detect-"))
+    settings = FlowSettings(folder=folder, rules=(), lanes=max(lanes, 1))
+    wrong = ailments(settings, found, time.time())
+    if json:
+        import orjson
+
+        plain = {"processes": [as_dict(each) for each in found], "problems": wrong}
+        sys.stdout.buffer.write(orjson.dumps(plain, option=orjson.OPT_INDENT_2) + b"\n")
+    else:
+        _show(found, wrong, ZoneInfo(timezone))
+    if wrong:
+        raise typer.Exit(3)
+
+
+def _show(found: list[ProcessStatus], wrong: list[str], zone: ZoneInfo) -> None:
+    console = Console(highlight=False)
+    table = Table(title="Processes", title_justify="left")
+    for head in ("process", "pid", "events", "events/s", "behind", "findings", "set aside", "last sign"):
+        table.add_column(head, justify="left" if head in ("process", "last sign") else "right")
+    now = time.time()
+    for each in found:
+        live = now - each.at / 1e6 < _STALE
+        behind = f"{each.lag} ({each.lag_seconds:.1f} s)" if each.lag and live else "0" if live else "-"
+        rate = f"{each.rate:,.0f}" if live else "-"
+        cells = (each.name, str(each.pid), f"{each.events:,}", rate, behind, f"{each.findings:,}", str(each.set_aside))
+        table.add_row(*cells, _time(each.at, zone), style="" if live else "dim")
+    console.print(table)
+    sources = Table(title="Sources", title_justify="left")
+    for head in ("source", "events", "MB", "unparsed", "clock", "last event", "error"):
+        sources.add_column(head, justify="right" if head in ("events", "MB", "unparsed", "clock") else "left")
+    stored = {name: source for each in found if each.name.startswith("store-") for name, source in each.sources.items()}
+    for name in sorted(stored):
+        source = stored[name]
+        skew = f"{source.skew:+,.0f} s" if source.last_time else ""
+        figures = (f"{source.events:,}", f"{source.bytes / 1e6:,.1f}", f"{source.unparsed:,}")
+        sources.add_row(name, *figures, skew, _time(source.last_received, zone), source.error)
+    if stored:
+        console.print(sources)
+    for problem in wrong:
+        console.print("problem ", problem, style="bold", sep="", markup=False)
+    if not wrong:
+        console.print("all processes are well")
+
+
+def _time(micros: int, zone: ZoneInfo) -> str:
+    if not micros:
+        return ""
+    return datetime.fromtimestamp(micros / 1e6, UTC).astimezone(zone).strftime("%d/%m/%Y %H:%M:%S")

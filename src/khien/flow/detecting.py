@@ -1,0 +1,197 @@
+"""The detecting worker: every parcel of a lane through the rules, findings into alerts, each exactly once."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from khien.alerts.live_finding import LiveFinding, finding_id
+from khien.alerts.sink import AlertSink
+from khien.collect.spool import LaneReader, Parcel, Position
+from khien.engine.detector import Detector
+from khien.engine.hit import Hit
+from khien.errors import KhienError, Problem
+from khien.events.mapping import Classifier
+from khien.events.timestamps import parse_time
+from khien.flow.careful import Careful
+from khien.flow.parcels import ParcelReader
+from khien.flow.rulebook import Rulebook
+from khien.flow.setaside import Doubts, SetAside
+from khien.flow.settings import FlowSettings
+from khien.flow.status import Reporter
+from khien.hunt.assembly import Assembler, Encoded
+from khien.hunt.plans import HuntPlan
+from khien.hunt.worker import Projected
+
+CONSUMER = "detect"
+_READ_BYTES = 8 << 20
+_IDLE = 0.05
+_SAVE_EVERY = 1.0
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a parcel: encoded findings with their rules' ids, hits for correlations, what could not be read."""
+
+    findings: list[tuple[Encoded, str]] = field(default_factory=list)
+    hits: list[Hit] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+class ParcelDetector:
+    """The rules at work on parcels: one set of compiled rules, replaced as a whole when rules change."""
+
+    def __init__(self, plan: HuntPlan) -> None:
+        self.plan = plan
+        self._detector = Detector(plan.ruleset)
+        self._reader = ParcelReader(Classifier.load(), Projected(self._detector))
+        self._assembler = Assembler(plan.options.period, plan.suppressed, plan.wanted)
+
+    def detect(self, parcel: Parcel) -> Outcome:
+        """Everything the rules find in a parcel, in the order of its records."""
+        read = self._reader.read(parcel)
+        out = Outcome(problems=read.problems)
+        for batch in read.batches:
+            matches = self._detector.detect(batch)
+            if matches:
+                findings, hits = self._assembler.assemble(batch, matches)
+                out.findings += findings
+                out.hits += hits
+        out.findings.sort(key=lambda finding: finding[0].record)
+        out.hits.sort(key=lambda hit: hit.record)
+        return out
+
+
+class Detecting:
+    """Works through one lane. `unit_of(source)` gives the unit of a source.
+
+    Findings, hits and the lane's position go into the sink in one transaction, so work that a crash
+    makes it repeat is recognised there and skipped.
+    """
+
+    def __init__(
+        self,
+        settings: FlowSettings,
+        lane: int,
+        sink: AlertSink,
+        rulebook: Rulebook,
+        unit_of: Callable[[str], str],
+    ) -> None:
+        self._lane = lane
+        self._sink = sink
+        self._unit_of = unit_of
+        self._rulebook = rulebook
+        self._detector = ParcelDetector(rulebook.plan)
+        self._reader = LaneReader(settings.spool, lane)
+        self._position = Position(settings.spool, lane, CONSUMER)
+        name = f"detect-{lane:02d}"
+        self._aside = SetAside(settings.set_aside, name)
+        self._doubts = Doubts(settings.folder / "doubts", name)
+        self._careful = Careful(lambda sequence, parcel: self._detector.detect(parcel), self._doubts, self._aside)
+        self._report = Reporter(settings.status, name)
+        self._report.status.rules = len(rulebook.plan.ruleset.rules)
+        self._at = max(sink.position(lane), 0)
+        self._position.save(self._at)
+        self._saved = time.monotonic()
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Work until `stopping()`, then through what is in the spool already, and end."""
+        gc.freeze()
+        while not stopping():
+            if not self.step():
+                time.sleep(_IDLE)
+        while self.step():
+            pass
+        self._position.save(self._at)
+        self._report.tick(force=True)
+
+    def step(self) -> bool:
+        """Work on some parcels; False when there was none."""
+        if self._rulebook.changed():
+            self._detector = ParcelDetector(self._rulebook.plan)
+            self._report.status.rules = len(self._rulebook.plan.ruleset.rules)
+            _log.info("rules reloaded", rules=self._report.status.rules)
+        parcels = self._reader.read(self._at, _READ_BYTES)
+        if parcels:
+            self._work(parcels)
+        now = time.monotonic()
+        if now - self._saved >= _SAVE_EVERY and self._position.load() != self._at:
+            self._position.save(self._at)
+            self._saved = now
+        status = self._report.status
+        status.position = self._at
+        status.lag = self._reader.last() - self._at
+        status.lag_seconds = max(0.0, time.time() - parcels[0][1].received / 1e6) if parcels else 0.0
+        status.set_aside = self._aside.count
+        self._report.tick()
+        return bool(parcels)
+
+    def _work(self, parcels: list[tuple[int, Parcel]]) -> None:
+        findings: list[LiveFinding] = []
+        hits: list[Hit] = []
+        started = time.perf_counter()
+        for sequence, parcel in parcels:
+            out = self._careful.run(sequence, parcel)
+            now = time.time_ns() // 1000
+            unit = self._unit_of(parcel.source)
+            findings += [
+                LiveFinding(
+                    finding_id(rule_id, self._lane, sequence, encoded.record),
+                    encoded.line(),
+                    parcel.source,
+                    unit,
+                    parcel.received,
+                    now,
+                )
+                for encoded, rule_id in out.findings
+            ]
+            hits += out.hits
+            self._count(parcel, out)
+        self._doubts.clear()
+        detected = time.perf_counter()
+        self._report.spent("detect", detected - started)
+        last = parcels[-1][0]
+        self._hand_over(last, findings, hits)
+        self._at = last
+        self._report.status.findings += len(findings)
+        self._report.spent("alerts", time.perf_counter() - detected)
+
+    def _hand_over(self, last: int, findings: list[LiveFinding], hits: list[Hit]) -> None:
+        """Into the sink, trying again while that fails: a full disk must not lose a finding."""
+        wait = 0.5
+        while True:
+            try:
+                self._sink.take(self._lane, last, findings, hits)
+                self._report.status.error = ""
+                return
+            except (KhienError, OSError) as error:
+                self._report.status.error = str(error)
+                self._report.tick(force=True)
+                _log.error("alerts not written", lane=self._lane, error=str(error), next_try=wait)
+                time.sleep(wait)
+                wait = min(wait * 2, 15.0)
+
+    def _count(self, parcel: Parcel, out: Outcome) -> None:
+        source = self._report.source(parcel.source)
+        source.events += parcel.count
+        source.bytes += len(parcel.data)
+        source.unparsed += len(out.problems)
+        source.last_received = parcel.received
+        if out.problems:
+            source.error = str(out.problems[-1].what)[:200]
+        for encoded, _ in out.findings[:1]:
+            moment = _time_of(encoded)
+            if moment is not None:
+                source.last_time = moment
+        self._report.status.events += parcel.count
+
+
+def _time_of(encoded: Encoded) -> int | None:
+    """The event time of an encoded finding, microseconds UTC."""
+    start = encoded.head.find(b'"time":"')
+    return parse_time(encoded.head[start + 8 : start + 35].decode("ascii", "replace")) if start >= 0 else None

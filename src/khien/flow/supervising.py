@@ -1,0 +1,126 @@
+"""Starting, watching and stopping the processes of the live pipeline."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from khien.flow.process import encode
+from khien.flow.settings import FlowSettings
+from khien.flow.status import read_all
+
+_FIRST_WAIT = 0.2
+_LONGEST_WAIT = 30.0
+_HEALTHY_AFTER = 30.0
+_HANGS_AFTER = 120.0
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Child:
+    """One process, and when it may be started again after it died."""
+
+    role: str
+    lane: int
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    wait: float = _FIRST_WAIT
+    not_before: float = 0.0
+    restarts: int = 0
+
+    @property
+    def name(self) -> str:
+        """As in its status file."""
+        return self.role if self.role in ("collect", "correlate") else f"{self.role}-{self.lane:02d}"
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Keeps the processes of a pipeline alive: one that dies, or gives no sign for two minutes, is started again."""
+
+    settings: FlowSettings
+    children: list[Child] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start everything."""
+        lanes = range(self.settings.lanes)
+        self.children = [
+            *(Child("detect", lane) for lane in lanes),
+            *(Child("store", lane) for lane in lanes),
+            Child("correlate", 0),
+            Child("collect", 0),
+        ]
+        for child in self.children:
+            self._start(child)
+
+    def look(self) -> None:
+        """Start again what died; end what hangs."""
+        now = time.monotonic()
+        signs = {status.name: status for status in read_all(self.settings.status)}
+        for child in self.children:
+            if child.process is None:
+                if now >= child.not_before:
+                    self._start(child)
+                continue
+            code = child.process.poll()
+            if code is None:
+                sign = signs.get(child.name)
+                silent = now - child.started > _HANGS_AFTER and (
+                    sign is None or sign.pid != child.process.pid or time.time() - sign.at / 1e6 > _HANGS_AFTER
+                )
+                if silent:
+                    _log.error("process hangs and is ended", name=child.name, pid=child.process.pid)
+                    child.process.kill()
+                continue
+            lived = now - child.started
+            child.wait = _FIRST_WAIT if lived > _HEALTHY_AFTER else min(child.wait * 2, _LONGEST_WAIT)
+            child.not_before = now + child.wait
+            child.restarts += 1
+            child.process = None
+            _log.error("process ended", name=child.name, code=code, lived=round(lived, 1), again_in=child.wait)
+
+    def stop(self, patience: float = 60.0) -> None:
+        """Stop taking in first; then let the workers finish what is in the spool, for at most `patience` seconds."""
+        deadline = time.monotonic() + patience
+        self._end([child for child in self.children if child.role == "collect"], deadline)
+        self._end([child for child in self.children if child.role in ("detect", "store")], deadline)
+        self._end([child for child in self.children if child.role == "correlate"], deadline)
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Start, watch until `stopping()`, stop."""
+        self.start()
+        try:
+            while not stopping():
+                self.look()
+                time.sleep(0.2)
+        finally:
+            self.stop()
+
+    def _start(self, child: Child) -> None:
+        command = [sys.executable, "-m", "khien.flow.process", child.role, str(child.lane), encode(self.settings)]
+        child.process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own module
+        child.started = time.monotonic()
+        _log.info("process started", name=child.name, pid=child.process.pid)
+
+    def _end(self, children: list[Child], deadline: float) -> None:
+        for child in children:
+            if child.process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    child.process.send_signal(signal.SIGTERM)
+        for child in children:
+            if child.process is None:
+                continue
+            try:
+                child.process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _log.error("process did not end in time and is killed", name=child.name)
+                child.process.kill()
+                child.process.wait()
+            child.process = None
