@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import trustme
 import zstandard
-from collect.serving import serving
 
+from collect.serving import serving
 from khien.collect.settings import Limits, Tls
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -52,7 +52,7 @@ def parse_bulk(body: bytes, index: str, longest: int) -> Bulk:
     is an update or a deletion: events are only ever added.
     """
     lines = body.split(b"\n")
-    if not lines[-1].strip():
+    while lines and not lines[-1].strip():
         lines.pop()
     if not lines:
         raise Refusal(400, "empty", "request body is required")

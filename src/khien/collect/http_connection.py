@@ -167,6 +167,8 @@ class Connection(asyncio.Protocol):
         request.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts = []
         answer = self._server.requests.refused(request, refusal) if refusal else None
+        if answer and refusal and refusal.reason in ("key", "connections"):
+            answer.close = True
         self._begin_request()
         self._state = "idle"
         self._served = True
@@ -282,7 +284,7 @@ class Connection(asyncio.Protocol):
                         await asyncio.sleep(0.2)  # slows down guessing, and who does not heed Retry-After
                 finally:
                     self._server.held -= size
-                close = answer.close or not request.keep_alive or answer.status == 401
+                close = answer.close or not request.keep_alive
                 answer.close = close
                 self._write(answer, request)
                 await self._room.wait()

@@ -182,7 +182,9 @@ class Requests:
         await self._keep(source, "json", events)
         answer = bulk_answer(Bulk([Item(target.action, target.index, target.id)], []), 0, False)
         (item,) = orjson.loads(answer)["items"]
-        return elastic.answer(request, item[target.action], 201)
+        made = item[target.action]
+        del made["status"]  # rsyslog takes an answer that has one for a failure
+        return elastic.answer(request, made, 201)
 
     def _inflated(self, request: Request) -> bytes:
         encoding = request.headers.get("content-encoding", "").strip().lower()

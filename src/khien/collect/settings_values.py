@@ -43,9 +43,9 @@ class Where:
 
     def words(self) -> str:
         """The place in words: line and table."""
+        line = f"line {self.line()}" if self.line() else ""
         table = f"[[source]] number {self.n + 1}" if self.header == "source" else f"[{self.header}]"
-        line = self.line()
-        return f"line {line}, {table}" if line else table if self.header else "top level"
+        return ", ".join(each for each in (line, table if self.header else "") if each) or "top level"
 
     def line(self) -> int:
         """The line of the key, else of the table's header (from 1); 0 when neither is found."""

@@ -105,9 +105,10 @@ def parse_sources(raw: bytes, file: Path) -> Config:
 
 
 def _config(tree: dict[str, Any], where: Where) -> Config:
-    for key in tree:
+    for key, value in tree.items():
         if key not in ("listen", "limits", "source"):
-            raise where.at(key).error("is not known", "Known are [listen], [limits] and [[source]]")
+            place = where.table(key) if isinstance(value, dict | list) else where.at(key)
+            raise place.error("is not known", "Known are [listen], [limits] and [[source]]")
     listen = _listen(dict(_table(tree.get("listen", {}), where.table("listen"))), where.table("listen"))
     limits = Limits(**_read(_table(tree.get("limits", {}), where.table("limits")), LIMITS, where.table("limits")))
     tables = tree.get("source", [])
