@@ -18,4 +18,13 @@ class QueryError(KhienError):
 
 
 class SearchError(KhienError):
-    """A search cannot be understood. `where` shows the place in it."""
+    """A search cannot be understood. `shown` is the search with a mark below the place (two lines), or empty."""
+
+    def __init__(self, what: str, where: str = "", remedy: str = "", shown: str = "") -> None:
+        super().__init__(what, where, remedy)
+        self.shown = shown
+
+    def __str__(self) -> str:
+        if not self.shown:
+            return super().__str__()
+        return f"{self.what}\n{self.shown}" + (f"\n{self.remedy}" if self.remedy else "")

@@ -19,6 +19,8 @@ from khien.lake.storage import Storage
 _MOST_BYTES = 96 << 20
 """A row group ends at ROW_GROUP rows or near this many bytes of memory."""
 
+_SKETCHED = 500_000
+
 
 @dataclass(slots=True)
 class _Piece:
@@ -67,9 +69,9 @@ class Overlap:
 
 
 def merge(storage: Storage, kind: TableKind, files: Sequence[DataFile]) -> AddAction:
-    """Write one file with all rows of `files` (of one partition), and its sketch. Raises OSError and pa.ArrowException."""
+    """Write one file with all rows of `files` (of one partition), and its sketch. Raises OSError and ArrowException."""
     writer = FileWriter(storage, kind, files[0].partition)
-    sketch = SketchBuilder() if kind.name == "events" else None
+    sketch = SketchBuilder() if sketched(kind, files) else None
     try:
         for group in _groups(storage, kind, files):
             writer.write(group)
@@ -83,6 +85,11 @@ def merge(storage: Storage, kind: TableKind, files: Sequence[DataFile]) -> AddAc
         writer.abandon()
         storage.delete(sketch_path(kind.name, writer.path))
         raise
+
+
+def sketched(kind: TableKind, files: Sequence[DataFile]) -> bool:
+    """Whether a sketch of these files, merged, is worth its room."""
+    return kind.name == "events" and sum(file.size for file in files) >= _SKETCHED
 
 
 def _groups(storage: Storage, kind: TableKind, files: Sequence[DataFile]) -> Iterator[pa.Table]:

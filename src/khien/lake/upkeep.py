@@ -16,7 +16,7 @@ from deltalake.transaction import RemoveAction
 
 from khien.lake.errors import ConflictError, LakeError
 from khien.lake.files import DataFile, delete
-from khien.lake.merging import Overlap, merge
+from khien.lake.merging import Overlap, merge, sketched
 from khien.lake.schema import KINDS, TableKind
 from khien.lake.sketch import sketch_path
 from khien.lake.store import Lake
@@ -28,7 +28,7 @@ _FEW: Final = 4
 
 @dataclass(slots=True)
 class Compacted:
-    """What a compaction did: files and bytes before and after; `conflicts`: merges given up since others changed files."""
+    """What a compaction did: files and bytes before and after; `conflicts`: merges given up to other processes."""
 
     files_before: int = 0
     files_after: int = 0
@@ -117,7 +117,7 @@ def _bins(lake: Lake, kind: TableKind, files: list[DataFile], target: int, today
 def _worth(lake: Lake, kind: TableKind, files: list[DataFile], closed: bool) -> bool:
     if len(files) >= (2 if closed else _FEW):
         return True
-    if not closed or kind.name != "events":
+    if not closed or not sketched(kind, files):
         return False
     return any(lake.storage.size(sketch_path(kind.name, file.path)) is None for file in files)
 
