@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import structlog
 
@@ -164,9 +165,8 @@ class Connection(asyncio.Protocol):
         self.held = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
         streams = self._streams
-        self._transport = transport
+        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop has classes of its own
         name = transport.get_extra_info("peername")
         if not name:  # gone already
             transport.abort()
@@ -222,12 +222,16 @@ class Connection(asyncio.Protocol):
         peer = Peer("tcp" if self._tls is None else "tls", self._address, self._port, certificate_names(certificate))
         origin = self._streams.resolve(peer)
         if origin is None:
-            self._streams.figures.refused["no source for this sender"] += 1
             log.info("syslog_sender_refused", address=peer.address, transport=peer.transport, names=list(peer.names))
-            self._ended = True
-            self._transport.abort()
+            self._refuse("no source for this sender")
             return
-        self._gatherer = self._streams.gatherer(origin)
+        gatherer = self._streams.gatherer(origin)
+        if origin.connections and gatherer.readers >= origin.connections:
+            self._refuse("too many connections of one source")
+            return
+        self._gatherer = gatherer
+        if origin.max_line is not None:
+            self._framer.max_line = origin.max_line
         early, self._early = self._early, []
         for data in early:
             self.data_received(data)
@@ -235,6 +239,12 @@ class Connection(asyncio.Protocol):
             self._finish(self._gatherer)
         elif not self._ended:
             self._gatherer.join(self)
+
+    def _refuse(self, reason: str) -> None:
+        assert self._transport is not None
+        self._streams.figures.refused[reason] += 1
+        self._ended = True
+        self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         gatherer = self._gatherer
