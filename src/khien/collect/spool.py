@@ -16,7 +16,7 @@ from pathlib import Path
 from khien.collect.lane_reader import LaneReader
 from khien.collect.lane_writer import LaneWriter, full
 from khien.collect.positions import Position, positions
-from khien.collect.segments import Parcel, SpoolError, SpoolFull
+from khien.collect.segments import Parcel, SpoolError, SpoolFull, sync_folder
 from khien.errors import Problem
 
 __all__ = ["CONSUMERS", "LaneReader", "Parcel", "Position", "Spool", "SpoolError", "SpoolFull", "lane_of", "lanes_of"]
@@ -69,6 +69,7 @@ class Spool:
         self._counting = threading.Lock()
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+            sync_folder(self.folder.parent)
             self._claim = (self.folder / "lock").open("w")
             fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
