@@ -77,7 +77,9 @@ def test_rows_lie_by_day_and_log_source_in_order_of_time(tmp_path: Path) -> None
 
 def test_columns_that_are_not_given_are_null(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
-    lake.append_events(events({"host": "web01"}).select(["day", "logsource", "time", "received", "host"]), app="a", version=1)
+    lake.append_events(
+        events({"host": "web01"}).select(["day", "logsource", "time", "received", "host"]), app="a", version=1
+    )
     assert rows(tmp_path)["url"].to_pylist() == [None]
 
 
@@ -123,7 +125,9 @@ print(sum(lake.append_events(many(10, f"{app}.{at}"), app=app, version=at) for a
 
 def _start(code: str, *arguments: str) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, env=environment
+    )
 
 
 def test_writer_processes_of_one_app_and_of_others_lose_and_double_nothing(tmp_path: Path) -> None:

@@ -319,7 +319,7 @@ class _Parser:
             return _Word("word", start, field, value, True), at
         end = at
         while end < len(text) and not text[end].isspace() and text[end] not in '()"':
-            end += 2 if text[end] == "\\" and end + 1 < len(text) and text[end + 1] in '*?"()' else 1
+            end += 1
         value = text[at:end]
         if end < len(text) and text[end] == '"':
             raise self._error("a quote stands inside a word", end, 'Put the whole value in quotes: field:"a b"')
@@ -377,17 +377,10 @@ def _pattern(value: str, quoted: bool) -> Pattern:
     if quoted:
         return Pattern((value,))
     parts = [""]
-    at = 0
-    while at < len(value):
-        char = value[at]
-        if char == "\\" and value[at + 1 : at + 2] and value[at + 1] in '*?"()':
-            parts[-1] += value[at + 1]
-            at += 2
-            continue
+    for char in value:
         if char in "*?":
             if not (char == "*" and len(parts) > 1 and parts[-1] == "" and parts[-2] == "*"):
                 parts += [char, ""]
         else:
             parts[-1] += char
-        at += 1
     return Pattern(tuple(parts))
