@@ -53,12 +53,16 @@ JSON = some.recursive(
 JSON_BODY = JSON.map(lambda tree: json.dumps(tree).encode())
 
 
+def only(refusal: Refusal, *statuses: int) -> None:
+    assert refusal.status in statuses
+
+
 @given(some.lists(LINES, max_size=12).map(b"\n".join) | some.binary(max_size=80))
 def test_any_body_is_a_bulk_body_or_refused(body: bytes) -> None:
     try:
         bulk = parse_bulk(body, "logs", 100)
     except Refusal as refusal:
-        assert refusal.status == 400
+        only(refusal, 400)
         return
     answer = orjson.loads(bulk_answer(bulk, 1, False))
     statuses = [next(iter(item.values()))["status"] for item in answer["items"]]
@@ -74,7 +78,7 @@ def test_any_body_is_events_or_refused(body: bytes) -> None:
         try:
             events = read(body, 100)
         except Refusal as refusal:
-            assert refusal.status in (400, 413)
+            only(refusal, 400, 413)
             continue
         assert events.count == events.data.count(b"\n") > 0
         assert events.data.endswith(b"\n")
@@ -87,7 +91,7 @@ def test_any_body_is_otlp_or_refused(body: bytes) -> None:
         try:
             events, _ = otlp_events(body, kind, "", 1000)
         except Refusal as refusal:
-            assert refusal.status == 400
+            only(refusal, 400)
             continue
         assert events.count == events.data.count(b"\n")
 
@@ -109,13 +113,14 @@ def test_inflating_gives_the_body_or_refuses(body: bytes, most: int, encoding: s
     try:
         assert inflate(packed, encoding, most) == body
     except Refusal as refusal:
-        assert refusal.status == 413
-        assert len(body) > most
+        only(refusal, 413)
+        if len(body) <= most:
+            raise
     for damaged in (body, packed[: len(packed) // 2], packed[:-1]):
         try:
             inflate(damaged, encoding, 10_000)
         except Refusal as refusal:
-            assert refusal.status in (400, 413)
+            only(refusal, 400, 413)
 
 
 @settings(max_examples=60, deadline=None)

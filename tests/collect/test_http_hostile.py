@@ -214,3 +214,50 @@ def test_health_is_open_and_metrics_count_by_source(tmp_path: Path) -> None:
         assert b'khien_collect_events_total{source="web"} 2.0' in text
         assert b'khien_collect_rejected_total{reason="key",source=""} 1.0' in text
         assert b"khien_spool_bytes" in text
+
+
+def test_a_sender_that_asks_first_is_refused_before_it_sends(tmp_path: Path) -> None:
+    with serving(tmp_path) as served, raw(served) as peer:
+        peer.sendall(b"POST /v1/ingest HTTP/1.1\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
+        assert answer(peer).startswith(b"HTTP/1.1 401 ")
+
+
+def test_one_header_again_and_again_costs_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path) as served, raw(served) as peer:
+        started = time.monotonic()
+        peer.sendall(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 40_000 + b"\r\n")
+        assert b" 431 " in answer(peer)
+        assert time.monotonic() - started < 1
+
+
+def test_bodies_of_nothing_but_structure_are_refused(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        assert served.send("/v1/ingest", b"\n" * 20_000_000)[0] == 413
+        assert served.send("/_bulk", b"{}\n" * 5_000_000)[0] == 413
+        assert served.send("/v1/ingest", b"[" + b"[]," * 6_000_000 + b"{}]")[0] == 413
+        protobuf = {"Content-Type": "application/x-protobuf"}
+        assert served.send("/v1/logs", b"\x0a\x00" * 9_000_000, protobuf)[0] == 413
+
+
+def test_stopping_lets_requests_under_way_end(tmp_path: Path) -> None:
+    acknowledged: list[int] = []
+    with serving(tmp_path) as served:
+        stop = threading.Event()
+
+        def send() -> None:
+            while not stop.is_set():
+                try:
+                    status, _, _ = served.send("/v1/ingest", b'{"n":1}\n' * 2000)
+                except OSError:
+                    return
+                acknowledged.append(status)
+
+        threads = [threading.Thread(target=send) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    # Every request that reached the spool was also answered: nobody sends it again.
+    assert acknowledged.count(200) == len(served.parcels()) > 10

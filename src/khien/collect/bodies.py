@@ -16,6 +16,10 @@ STEP = 1 << 20
 CHUNK = 64 << 10
 ZSTD_CHUNK = 512
 MEMBERS = 1000
+MAX_EVENTS = 500_000
+"""Most events in a request: an event costs some 50 bytes besides its own."""
+MAX_TREE = 16 << 20
+"""Largest body that is read into objects as a whole (arrays, OTLP), which takes many times its size."""
 
 
 class _Anything(msgspec.Struct):
@@ -127,7 +131,7 @@ def json_events(body: bytes, longest: int) -> Events:
             malformed += 1
     if not malformed:
         return lines
-    if body.lstrip()[:1] == b"{":
+    if body.lstrip()[:1] == b"{" and len(body) <= MAX_TREE:
         try:
             return _whole([orjson.loads(body)], longest)
         except orjson.JSONDecodeError:
@@ -139,6 +143,7 @@ def json_events(body: bytes, longest: int) -> Events:
 
 def text_events(body: bytes, longest: int) -> Events:
     """Events of a body of text, one a line; blank lines are left out. Raises `Refusal` (413)."""
+    check_lines(body)
     lines = body.replace(b"\r\n", b"\n").split(b"\n") if b"\r\n" in body else body.split(b"\n")
     if not lines[-1]:
         lines.pop()
@@ -151,7 +156,20 @@ def text_events(body: bytes, longest: int) -> Events:
     return Events(b"\n".join(lines) + b"\n", len(lines))
 
 
+def check_tree(body: bytes) -> None:
+    """Raise `Refusal` (413) for a body that is too large to be read into objects as a whole."""
+    if len(body) > MAX_TREE:
+        raise Refusal(413, "size", f"the body is larger than {MAX_TREE} bytes; send smaller batches, or JSON lines")
+
+
+def check_lines(body: bytes, most: int = MAX_EVENTS) -> None:
+    """Raise `Refusal` (413) for a body of more lines than this."""
+    if len(body) > most and body.count(b"\n") > most:
+        raise Refusal(413, "size", f"the body has more than {most} lines; send smaller batches")
+
+
 def _array(body: bytes, longest: int) -> Events:
+    check_tree(body)
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from khien.collect.bodies import BAD_JSON, is_object
+from khien.collect.bodies import BAD_JSON, MAX_EVENTS, check_lines, is_object
 from khien.collect.http_messages import Refusal
 
 TAKEN = ("create", "index")
@@ -46,11 +46,13 @@ class Bulk:
 
 
 def parse_bulk(body: bytes, index: str, longest: int) -> Bulk:
-    """Read a body; `index` is that of the path. Raises `Refusal` (400) where it is no `_bulk` body at all.
+    """Read a body; `index` is that of the path. Raises `Refusal` (400, 413) where it is no
+    `_bulk` body at all, or too large.
 
     An item is not taken when its document is no JSON object, is longer than `longest`, or when it
     is an update or a deletion: events are only ever added.
     """
+    check_lines(body, 2 * MAX_EVENTS)
     lines = body.split(b"\n")
     while lines and not lines[-1].strip():
         lines.pop()

@@ -41,6 +41,7 @@ class Connection(asyncio.Protocol):
         self._since = time.monotonic()
         self._head = 0
         self._served = False
+        self._ended = False
         self._room = asyncio.Event()
         self._room.set()
         self._blocked = 0.0
@@ -97,7 +98,9 @@ class Connection(asyncio.Protocol):
                 self._fail(Refusal(431, "head", f"the head of the request is longer than {MAX_HEAD} bytes"))
 
     def eof_received(self) -> bool:
-        return self._task is not None  # a half-closed sender still gets its answer
+        # A half-closed sender still gets its answer; TLS cannot be half closed.
+        self._ended = True
+        return self._task is not None and self._transport is not None and self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
         self._room.clear()
@@ -119,6 +122,8 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_size += len(name) + len(value) + 4
+        if self._head_size > MAX_HEAD:
+            return  # refused once the head is complete
         key = name.decode("latin-1").lower()
         text = value.decode("latin-1")
         self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
@@ -137,12 +142,11 @@ class Connection(asyncio.Protocol):
             self._from = self._server.requests.admit(request)
             self._join(self._from)
             length = request.headers.get("content-length", "0")
-            self._check_size(int(length) if length.isdecimal() else 0)
+            self._check_size(int(length) if length.isdecimal() and len(length) < 20 else 0)
         except Refusal as refusal:
             self._refuse(refusal)
-        if request.headers.get("expect", "").lower() == "100-continue" and self._transport and not self._waiting:
-            if self._refusal is None and self._task is None:
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if request.headers.get("expect", "").lower() == "100-continue":
+            self._continue()
 
     def on_body(self, body: bytes) -> None:
         self._received += len(body)
@@ -187,6 +191,8 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         if self._state == "lingering":
+            if self._server.stopping:
+                self._transport.close()
             if age > LINGER:
                 self._transport.abort()
         elif self._blocked and now - self._blocked > limits.head_seconds + BODY_GRACE:
@@ -239,6 +245,15 @@ class Connection(asyncio.Protocol):
         if refusal.status in (413, 431):
             self._fail(refusal, counted=True)
 
+    def _continue(self) -> None:
+        """Answer a sender that asks before it sends a body."""
+        if self._transport is None or self._task is not None or self._waiting or self._state == "lingering":
+            return
+        if self._refusal is None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        else:
+            self._fail(self._refusal, counted=True)
+
     def _release(self) -> None:
         self._server.held -= sum(map(len, self._parts))
         self._parts = []
@@ -284,7 +299,7 @@ class Connection(asyncio.Protocol):
                         await asyncio.sleep(0.2)  # slows down guessing, and who does not heed Retry-After
                 finally:
                     self._server.held -= size
-                close = answer.close or not request.keep_alive
+                close = answer.close or not request.keep_alive or (self._ended and not self._waiting)
                 answer.close = close
                 self._write(answer, request)
                 await self._room.wait()
@@ -306,8 +321,3 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         if self._task is not None:
             self._task.cancel()
-
-    @property
-    def busy(self) -> bool:
-        """Whether a request is under way."""
-        return self._task is not None or self._state in ("head", "body")

@@ -50,6 +50,7 @@ class Requests:
         self._counters = counters
         self._clock = clock
         self._registry = counters.registry()
+        self._warned, self._unsaid = 0.0, 0
         self._rates: dict[str, tuple[Source, SourceRate]] = {}
         self.metrics_text: Callable[[], bytes] = lambda: generate_latest(self._registry)
         self.healthy: Callable[[], bool] = lambda: True
@@ -78,16 +79,25 @@ class Requests:
         source = self._keys.source(request.headers.get("authorization", "").encode("latin-1"))
         if source is None:
             self._counters.refused("", "key")
-            log.warning("wrong key", peer=request.peer, path=request.path[:100])
+            self._warn("wrong key", peer=request.peer)
             raise Refusal(401, "key", "the key is missing or wrong")
         if not source.allows(request.peer):
             self._counters.refused(source.id, "network")
-            log.warning("key used from a network it is not for", source=source.id, peer=request.peer)
+            self._warn("key used from a network it is not for", source=source.id, peer=request.peer)
             raise Refusal(403, "network", "this key may not be used from your network")
         if request.method in ("POST", "PUT") and (wait := self._rates[source.id][1].retry_after()):
             self._counters.refused(source.id, "rate")
             raise Refusal(429, "rate", "the source is over its rate", wait)
         return source
+
+    def _warn(self, what: str, **values: str) -> None:
+        """Log at most once a second, with how many were left out."""
+        now = time.monotonic()
+        if now - self._warned >= 1.0:
+            log.warning(what, **values, unsaid=self._unsaid)
+            self._warned, self._unsaid = now, 0
+        else:
+            self._unsaid += 1
 
     def refused(self, request: Request, refusal: Refusal) -> Answer:
         """The answer to a request that is not taken, in the language of its sender."""

@@ -111,8 +111,6 @@ class HttpCollector:
         while self._connections and time.monotonic() < deadline:
             for connection in list(self._connections):
                 connection.sweep(time.monotonic())
-            if not any(connection.busy for connection in self._connections):
-                break
             await asyncio.sleep(0.05)
         for connection in list(self._connections):
             connection.abort()

@@ -19,7 +19,7 @@ import orjson
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 
-from khien.collect.bodies import Events
+from khien.collect.bodies import Events, check_tree
 from khien.collect.http_messages import Refusal
 
 PROTOBUF = "application/x-protobuf"
@@ -35,8 +35,9 @@ def otlp_events(body: bytes, content_type: str, form: str, longest: int) -> tupl
     """(events, records left out because longer than `longest`) of a request body.
 
     `form` is the format of the source: for one other than JSON the text bodies themselves are the
-    events (a log file's lines, carried by OTLP), without attributes. Raises `Refusal` (400, 415).
+    events (a log file's lines, carried by OTLP), without attributes. Raises `Refusal` (400, 413, 415).
     """
+    check_tree(body)
     kind = content_type.partition(";")[0].strip().lower()
     if kind == PROTOBUF:
         records = protobuf_records(body)
