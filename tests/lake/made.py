@@ -52,6 +52,6 @@ def many(count: int, lane: str, start: dt.datetime = NOON, **given: Any) -> pa.T
 def findings(*rows: dict[str, Any]) -> pa.Table:
     made = []
     for at, row in enumerate(rows):
-        time = row.get("time", NOON)
+        time = row.get("time", NOON) or NOON
         made.append({"day": time.date(), "finding_id": f"f{at}", "time": time, "title": "Suspicious", **row})
     return pa.Table.from_pylist(made, schema=FINDING_SCHEMA)
