@@ -17,6 +17,7 @@ from khien.engine.hit import Hit
 from khien.errors import KhienError, Problem
 from khien.events.mapping import Classifier
 from khien.events.timestamps import parse_time
+from khien.flow.archive import FindingArchive
 from khien.flow.careful import Careful
 from khien.flow.parcels import ParcelReader
 from khien.flow.rulebook import Rulebook
@@ -71,7 +72,8 @@ class Detecting:
     """Works through one lane. `unit_of(source)` gives the unit of a source.
 
     Findings, hits and the lane's position go into the sink in one transaction, so work that a crash
-    makes it repeat is recognised there and skipped.
+    makes it repeat is recognised there and skipped. The lake gets the findings in larger batches, each
+    under the number of its last parcel; after a crash, work begins where the one that is further behind stands.
     """
 
     def __init__(
@@ -95,7 +97,9 @@ class Detecting:
         self._careful = Careful(lambda sequence, parcel: self._detector.detect(parcel), self._doubts, self._aside)
         self._report = Reporter(settings.status, name)
         self._report.status.rules = len(rulebook.plan.ruleset.rules)
-        self._at = max(sink.position(lane), 0)
+        self._archive = FindingArchive(settings, lane)
+        self._taken = max(sink.position(lane), 0)
+        self._at = min(self._taken, self._archive.stored)
         self._position.save(self._at)
         self._saved = time.monotonic()
 
@@ -107,7 +111,8 @@ class Detecting:
                 time.sleep(_IDLE)
         while self.step():
             pass
-        self._position.save(self._at)
+        self._archive.flush()
+        self._position.save(self._archive.stored)
         self._report.tick(force=True)
 
     def step(self) -> bool:
@@ -120,8 +125,10 @@ class Detecting:
         if parcels:
             self._work(parcels)
         now = time.monotonic()
-        if now - self._saved >= _SAVE_EVERY and self._position.load() != self._at:
-            self._position.save(self._at)
+        self._archive.look()
+        if now - self._saved >= _SAVE_EVERY:
+            if self._position.load() != self._archive.stored:
+                self._position.save(self._archive.stored)
             self._saved = now
         status = self._report.status
         status.position = self._at
@@ -134,32 +141,45 @@ class Detecting:
     def _work(self, parcels: list[tuple[int, Parcel]]) -> None:
         findings: list[LiveFinding] = []
         hits: list[Hit] = []
+        arrived: list[tuple[int, int]] = []
         started = time.perf_counter()
         for sequence, parcel in parcels:
             out = self._careful.run(sequence, parcel)
-            now = time.time_ns() // 1000
-            unit = self._unit_of(parcel.source)
-            findings += [
-                LiveFinding(
-                    finding_id(rule_id, self._lane, sequence, encoded.record),
-                    encoded.line(),
-                    parcel.source,
-                    unit,
-                    parcel.received,
-                    now,
-                )
-                for encoded, rule_id in out.findings
-            ]
-            hits += out.hits
-            self._count(parcel, out)
+            made = self._live(sequence, parcel, out)
+            if sequence > self._taken:
+                findings += made
+                hits += out.hits
+                arrived.append((parcel.received, len(made)))
+                self._count(parcel, out)
+            self._archive.add(sequence, made)
         self._doubts.clear()
         detected = time.perf_counter()
         self._report.spent("detect", detected - started)
-        last = parcels[-1][0]
-        self._hand_over(last, findings, hits)
-        self._at = last
+        self._at = parcels[-1][0]
+        if self._at > self._taken:
+            self._hand_over(self._at, findings, hits)
+            self._taken = self._at
+        durable = time.time()
+        for received, count in arrived:
+            if count:
+                self._report.took(durable - received / 1e6, count)
         self._report.status.findings += len(findings)
         self._report.spent("alerts", time.perf_counter() - detected)
+
+    def _live(self, sequence: int, parcel: Parcel, out: Outcome) -> list[LiveFinding]:
+        now = time.time_ns() // 1000
+        unit = self._unit_of(parcel.source)
+        return [
+            LiveFinding(
+                finding_id(rule_id, self._lane, sequence, encoded.record),
+                encoded.line(),
+                parcel.source,
+                unit,
+                parcel.received,
+                now,
+            )
+            for encoded, rule_id in out.findings
+        ]
 
     def _hand_over(self, last: int, findings: list[LiveFinding], hits: list[Hit]) -> None:
         """Into the sink, trying again while that fails: a full disk must not lose a finding."""

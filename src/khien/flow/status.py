@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from bisect import bisect_left
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,15 @@ class SourceStatus(msgspec.Struct):
     error: str = ""
 
 
+BOUNDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Upper ends of the classes in `ProcessStatus.latency`, in seconds; one more class is beyond the last."""
+
+
 class ProcessStatus(msgspec.Struct):
-    """A process: `lag` in parcels behind the spool, `lag_seconds` the age of the oldest of them, `rate` events/s."""
+    """A process: `lag` in parcels behind the spool, `lag_seconds` the age of the oldest of them, `rate` events/s.
+
+    `latency`: of findings, how many took how long from the arrival of their event until they were durable.
+    """
 
     name: str
     pid: int
@@ -42,6 +50,7 @@ class ProcessStatus(msgspec.Struct):
     set_aside: int = 0
     rules: int = 0
     error: str = ""
+    latency: list[int] = []
     stages: dict[str, float] = {}
     sources: dict[str, SourceStatus] = {}
 
@@ -64,6 +73,12 @@ class Reporter:
         if found is None:
             found = self.status.sources[name] = SourceStatus()
         return found
+
+    def took(self, seconds: float, count: int) -> None:
+        """Count findings that were durable so long after their events arrived."""
+        if not self.status.latency:
+            self.status.latency = [0] * (len(BOUNDS) + 1)
+        self.status.latency[bisect_left(BOUNDS, seconds)] += count
 
     def spent(self, stage: str, seconds: float) -> None:
         """Add to the time that a stage has taken."""
@@ -99,3 +114,14 @@ def as_dict(status: ProcessStatus) -> dict[str, Any]:
     """The status as plain data."""
     plain: dict[str, Any] = msgspec.to_builtins(status)
     return plain
+
+
+def quantile(latency: list[int], share: float) -> float:
+    """The upper end of the class in which a share of the findings ends, in seconds; 0 for none."""
+    wanted = sum(latency) * share
+    total = 0
+    for at, count in enumerate(latency):
+        total += count
+        if total >= wanted and total:
+            return BOUNDS[at] if at < len(BOUNDS) else float("inf")
+    return 0.0
