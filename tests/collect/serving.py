@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from khien.collect.counters import Counters
 from khien.collect.http_server import HttpCollector
 from khien.collect.keys import Key, new_key
@@ -87,7 +89,7 @@ def serving(
     here = (Address("127.0.0.1", 0),)
     listen = Listen(https=here, tls=tls) if tls else Listen(http=here)
     config = Config(listen, limits or Limits(), made)
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()
     started = threading.Event()
     box: list[Served] = []
     stop = asyncio.Event()

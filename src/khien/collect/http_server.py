@@ -105,9 +105,17 @@ class HttpCollector:
     async def stop(self, seconds: float = 10.0) -> None:
         """Take no new connections, let requests under way end for so many seconds, close the rest."""
         self.stopping = True
+        deadline = time.monotonic() + seconds
+        loop = asyncio.get_running_loop()
+        # asyncio forgets, open, a connection that was accepted just before its server closed: accept no
+        # more, let `enter` turn those away, and close then.
+        for server in self._servers:
+            for listener in server.sockets:
+                with contextlib.suppress(RuntimeError, ValueError):
+                    loop.remove_reader(listener.fileno())
+        await asyncio.sleep(0.02)
         for server in self._servers:
             server.close()
-        deadline = time.monotonic() + seconds
         while self._connections and time.monotonic() < deadline:
             for connection in list(self._connections):
                 connection.sweep(time.monotonic())
@@ -124,7 +132,9 @@ class HttpCollector:
     # What connections ask of their server
 
     def enter(self, connection: Connection) -> bool:
-        """Admit a new connection; False when there are too many, in all or from its address."""
+        """Admit a new connection; False when there are too many (in all, or from its address), or it stops."""
+        if self.stopping:
+            return False
         crowded = len(self._connections) >= self.limits.connections
         if crowded or not self._by_address.enter(connection.peer, self.limits.connections_per_address):
             self.counters.refused("", "connections")
