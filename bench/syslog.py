@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import trustme
+import uvloop
 
 from khien.collect.spool import Spool
 from khien.collect.syslog import Endpoint, Limits, Origin, SyslogListener, tls_context
@@ -148,7 +149,8 @@ def main() -> None:
     rows = []
     for shape in options.shape or SHAPES:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            row = asyncio.run(measure(shape, options.seconds, options.connections, Path(folder)))
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                row = runner.run(measure(shape, options.seconds, options.connections, Path(folder)))
         rows.append(row)
         print(
             f"{row['shape']:<16}{row['messages_per_s']:>12,.0f}{row['mb_per_s']:>8.1f}{row['cores']:>8.2f}"

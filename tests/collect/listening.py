@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+
+import uvloop
 
 from khien.collect.lane_reader import LaneReader
 from khien.collect.segments import Parcel
@@ -88,7 +91,7 @@ def spooled(folder: Path) -> list[Parcel]:
 
 
 def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Run a test function in an event loop of its own, a minute at most."""
+    """Run a test function in an event loop of its own, a minute at most; KHIEN_LOOP=asyncio for the other loop."""
 
     @functools.wraps(test)
     def run(*args: object, **kwargs: object) -> None:
@@ -96,6 +99,8 @@ def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
             async with asyncio.timeout(60):
                 await test(*args, **kwargs)
 
-        asyncio.run(bounded())
+        loop = None if os.environ.get("KHIEN_LOOP") == "asyncio" else uvloop.new_event_loop
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(bounded())
 
     return run

@@ -107,7 +107,7 @@ class SyslogListener:
             return 0
         if self._counter is not None:
             self._counter.cancel()
-        self._streams.stop_accepting()
+        await self._streams.stop_accepting()
         await asyncio.gather(self._streams.drain(), *(each.stop() for each in self._sockets))
         self._sockets.clear()
         finishing = [asyncio.create_task(gatherer.finish()) for gatherer in self._gatherers.values()]
@@ -163,8 +163,8 @@ class SyslogListener:
     def _gatherer(self, origin: Origin) -> Gatherer:
         gatherer = self._gatherers.get(origin.source)
         if gatherer is None:
-            gatherer = self._gatherers[origin.source] = Gatherer(self._spool, origin.source, self._limits, origin.rate)
-        gatherer.rate = origin.rate
+            gatherer = self._gatherers[origin.source] = Gatherer(self._spool, origin, self._limits)
+        gatherer.use(origin)
         return gatherer
 
     async def _count(self) -> None:

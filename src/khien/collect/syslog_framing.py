@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from khien.collect.line_bounds import bounded
 from khien.errors import KhienError
 
 MAX_COUNT_DIGITS = 8
@@ -112,7 +113,8 @@ class Framer:
         block = bytes(self._rest) + data[:cut] if self._rest else data[:cut]
         self._rest[:] = data[cut:]
         if len(block) > self.max_line:
-            block = self._bounded(block)
+            block, cut_off = bounded(block, self.max_line)
+            self.oversized += cut_off
         if b"\n\n" in block or b"\n\r\n" in block or block[0] in _BLANK:
             lines = [line for line in block.split(b"\n") if line.strip(_BLANK)]
             block = b"\n".join((*lines, b""))
@@ -130,20 +132,6 @@ class Framer:
         self._rest.clear()
         self._skip_line = True
         return line + b"\n", 1
-
-    def _bounded(self, block: bytes) -> bytes:
-        """The block with lines cut off at `max_line`; costs a search every `max_line` bytes."""
-        at, size = 0, len(block)
-        while size - at > self.max_line:
-            end = block.rfind(b"\n", at, at + self.max_line + 1)
-            if end < 0:
-                break
-            at = end + 1
-        else:
-            return block
-        lines = block.split(b"\n")
-        self.oversized += sum(1 for line in lines if len(line) > self.max_line)
-        return b"\n".join([line[: self.max_line] for line in lines])
 
     def _feed_counted(self, data: bytes) -> tuple[bytes, int]:
         if self._discard:

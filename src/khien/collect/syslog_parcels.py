@@ -11,7 +11,9 @@ from typing import Protocol
 
 import structlog
 
+from khien.collect.limits import Bucket
 from khien.collect.spool import Parcel, SpoolFull
+from khien.collect.syslog_peers import Origin
 
 log = structlog.get_logger()
 
@@ -80,20 +82,17 @@ class SourceFigures:
 class Gatherer:
     """Collects lines of one source into parcels and appends them one after the other.
 
-    While too much waits for the spool, or the source is over its `rate` (messages a second, with
-    a second's worth at once; None for no limit), its readers are paused.
+    While too much waits for the spool, or the source is over its rates, its readers are paused.
     """
 
     def __init__(
         self,
         spool: AppendsParcels,
-        source: str,
+        origin: Origin,
         limits: Limits,
-        rate: float | None = None,
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
-        self.source = source
-        self.rate = rate
+        self.source = origin.source
         self.figures = SourceFigures()
         self.waiting = 0
         self._spool = spool
@@ -108,11 +107,23 @@ class Gatherer:
         self._appender: asyncio.Task[None] | None = None
         self._readers: set[Reader] = set()
         self._loop = asyncio.get_running_loop()
-        self._tokens = rate or 0.0
-        self._counted_at = self._loop.time()
+        self.origin = Origin("")
+        self.use(origin)
         self._release: asyncio.TimerHandle | None = None
         self.closed = False
         """Whether readers are paused."""
+
+    def use(self, origin: Origin) -> None:
+        """Take over changed rates and format."""
+        if origin != self.origin:
+            self.origin = origin
+            self._events = Bucket(origin.events_per_second or 0)
+            self._bytes = Bucket(origin.bytes_per_second or 0)
+
+    @property
+    def readers(self) -> int:
+        """How many readers have joined."""
+        return len(self._readers)
 
     def join(self, reader: Reader) -> None:
         """A reader begins to add lines; it may be paused at once."""
@@ -141,8 +152,9 @@ class Gatherer:
         figures.bytes += size
         if self._size >= self._limits.parcel_bytes:
             self.cut()
-        if self.rate is not None:
-            self._spend(count, self.rate)
+        self._events.take(count)
+        self._bytes.take(size)
+        self._hold_to_rates()
         if self.waiting >= self._limits.waiting_bytes:
             self._close()
 
@@ -159,7 +171,7 @@ class Gatherer:
             return
         self.figures.last = self._clock()
         data = b"".join(self._blocks)
-        self._queue.append(Parcel(self.source, "syslog", self._began, data, self._count))
+        self._queue.append(Parcel(self.source, self.origin.format, self._began, data, self._count))
         self._blocks, self._size, self._count, self._began = [], 0, 0, 0
         if self._appender is None:
             self._appender = self._loop.create_task(self._append(), name=f"syslog append {self.source}")
@@ -202,19 +214,16 @@ class Gatherer:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
 
-    def _spend(self, count: int, rate: float) -> None:
-        now = self._loop.time()
-        self._tokens = min(rate, self._tokens + (now - self._counted_at) * rate) - count
-        self._counted_at = now
-        if self._tokens < 0 and self._release is None:
+    def _hold_to_rates(self) -> None:
+        wait = max(self._events.wait(), self._bytes.wait())
+        if wait > 0 and self._release is None:
             self.figures.rate_limited += 1
-            self._release = self._loop.call_later(-self._tokens / rate, self._released)
+            self._release = self._loop.call_later(wait, self._released)
             self._close()
 
     def _released(self) -> None:
         self._release = None
-        if self.rate is not None:
-            self._spend(0, self.rate)
+        self._hold_to_rates()
         self._open()
 
     def _close(self) -> None:
@@ -227,4 +236,6 @@ class Gatherer:
         if self.closed and self._release is None and self.waiting < self._limits.waiting_bytes // 2:
             self.closed = False
             for reader in tuple(self._readers):
+                if self.closed:  # closed again by what the one before had to give
+                    break
                 reader.resume()

@@ -26,10 +26,19 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The source a sender stands for; `rate` is its limit in messages a second, None for no limit."""
+    """The source a sender stands for.
+
+    `format` is the name of the format its messages are stored under, `max_line` bytes the longest
+    taken (None: what the listener allows), `connections` how many TCP and TLS connections the source
+    may have at a time; rates and connections of 0 or None are not limited.
+    """
 
     source: str
-    rate: float | None = None
+    events_per_second: float | None = None
+    bytes_per_second: float | None = None
+    format: str = "syslog"
+    max_line: int | None = None
+    connections: int = 0
 
 
 ResolveSource = Callable[[Peer], Origin | None]

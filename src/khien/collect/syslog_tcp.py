@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections import Counter
@@ -15,7 +16,7 @@ import structlog
 
 from khien.collect.syslog_framing import Framer, FramingError
 from khien.collect.syslog_parcels import Gatherer, Limits
-from khien.collect.syslog_peers import Origin, Peer, ResolveSource, certificate_names, plain_address
+from khien.collect.syslog_peers import Origin, Peer, ResolveSource, Transport, certificate_names, plain_address
 from khien.errors import KhienError
 
 log = structlog.get_logger()
@@ -85,21 +86,78 @@ class Streams:
         self.per_address: Counter[str] = Counter()
         self.loop = asyncio.get_running_loop()
         self._servers: list[asyncio.Server] = []
+        self._accepting: dict[asyncio.Task[None], socket.socket] = {}
+        self._handshakes: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
         """Accept connections on an address; the port number (useful when `port` is 0)."""
-        server = await self.loop.create_server(lambda: Connection(self, tls), host or None, port, backlog=1024)
-        self._servers.append(server)
         if self._sweeper is None:
             self._sweeper = self.loop.create_task(self._sweep(), name="syslog sweep")
-        return int(server.sockets[0].getsockname()[1])
+        if tls is None:
+            server = await self.loop.create_server(lambda: Connection(self, "tcp"), host or None, port, backlog=1024)
+            self._servers.append(server)
+            return int(server.sockets[0].getsockname()[1])
+        dual = not host and socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if dual or ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=1024, dualstack_ipv6=dual)
+        listening.setblocking(False)
+        name = f"syslog tls {listening.getsockname()[1]}"
+        self._accepting[self.loop.create_task(self._accept(listening, tls), name=name)] = listening
+        return int(listening.getsockname()[1])
 
-    def stop_accepting(self) -> None:
-        """Close the listening sockets."""
+    async def stop_accepting(self) -> None:
+        """Close the listening sockets, and connections whose handshake is under way."""
         for server in self._servers:
             server.close()
         self._servers.clear()
+        tasks = [*self._accepting, *self._handshakes]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for listening in self._accepting.values():
+            listening.close()
+        self._accepting.clear()
+
+    async def _accept(self, listening: socket.socket, tls: ssl.SSLContext) -> None:
+        """Accept for TLS, so that limits hold before a handshake and its failure is told."""
+        while True:
+            try:
+                handle, name = await self.loop.sock_accept(listening)
+            except OSError as error:  # out of file handles, or gone already
+                log.warning("syslog_accept_failed", error=str(error))
+                await asyncio.sleep(0.1)
+                continue
+            address = plain_address(name[0])
+            if reason := self.take_in(address):
+                self.figures.refused[reason] += 1
+                handle.close()
+                continue
+            task = self.loop.create_task(self._shake_hands(handle, address, tls))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(self, handle: socket.socket, address: str, tls: ssl.SSLContext) -> None:
+        self.per_address[address] += 1
+        try:
+            await self.loop.connect_accepted_socket(
+                lambda: Connection(self, "tls"),
+                handle,
+                ssl=tls,
+                ssl_handshake_timeout=self.limits.handshake_seconds,
+                ssl_shutdown_timeout=self.limits.drain_seconds,
+            )
+        except OSError as error:
+            self.figures.refused[f"TLS handshake: {getattr(error, 'reason', None) or type(error).__name__}"] += 1
+            log.info("syslog_handshake_failed", address=address, reason=str(error))
+        finally:
+            self.release(address)
+
+    def release(self, address: str) -> None:
+        """A connection of an address is no more."""
+        self.per_address[address] -= 1
+        if not self.per_address[address]:
+            del self.per_address[address]
 
     async def drain(self) -> None:
         """Say goodbye to every sender, read what is under way for a while, end the connections."""
@@ -120,7 +178,7 @@ class Streams:
 
     def take_in(self, address: str) -> str:
         """Why a new connection from an address is refused; "" when it is not."""
-        if len(self.connections) >= self.limits.connections:
+        if len(self.connections) + len(self._handshakes) >= self.limits.connections:
             return "too many connections"
         if self.per_address[address] >= self.limits.connections_per_address:
             return "too many connections of one address"
@@ -144,82 +202,52 @@ class Connection(asyncio.Protocol):
     """One sender. Bytes are framed and given to the gatherer of its source."""
 
     __slots__ = (
-        "_address", "_early", "_ended", "_framer", "_gatherer", "_paused", "_port", "_streams", "_task", "_tls",
-        "_transport", "_unfinished_since", "held", "last",
+        "_address", "_early", "_ended", "_framer", "_gatherer", "_paused", "_streams", "_transport", "_transport_name",
+        "_unfinished_since", "held", "last",
     )  # fmt: skip
 
-    def __init__(self, streams: Streams, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, streams: Streams, transport_name: Transport) -> None:
         self._streams = streams
-        self._tls = tls
+        self._transport_name = transport_name
         self._transport: asyncio.Transport | None = None
         self._framer = Framer(streams.limits.max_line)
         self._gatherer: Gatherer | None = None
         self._address = ""
-        self._early: list[bytes] = []  # what came before it was known who sends
+        self._early = b""  # what was read while paused
         self.last = streams.loop.time()
         self._unfinished_since = 0.0
         self._paused = False
         self._ended = False
-        self._port = 0
-        self._task: asyncio.Task[None] | None = None
         self.held = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.Transport, transport)  # that of uvloop is none by name
         streams = self._streams
-        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop has classes of its own
+        self._transport = transport
         name = transport.get_extra_info("peername")
         if not name:  # gone already
-            transport.abort()
+            self._refuse("gone at once")
             return
         address = plain_address(name[0])
-        if reason := streams.take_in(address):
-            streams.figures.refused[reason] += 1
-            transport.abort()
+        if self._transport_name == "tcp" and (reason := streams.take_in(address)):
+            self._refuse(reason)
             return
         self._address = address
-        self._port = transport.get_extra_info("sockname")[1]
         streams.per_address[address] += 1
         streams.connections.add(self)
         streams.figures.connections += 1
         streams.figures.open += 1
         handle = transport.get_extra_info("socket")
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in _KEEPALIVE:
-            handle.setsockopt(socket.IPPROTO_TCP, option, value)
-        if self._tls is None:
-            self._identify()
-        else:
-            transport.pause_reading()
-            self._task = streams.loop.create_task(self._shake_hands(self._tls))
+        with contextlib.suppress(OSError):  # gone already
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in _KEEPALIVE:
+                handle.setsockopt(socket.IPPROTO_TCP, option, value)
+        self._identify(transport)
 
-    async def _shake_hands(self, context: ssl.SSLContext) -> None:
-        streams, transport = self._streams, self._transport
-        assert transport is not None
-        try:
-            inner = await streams.loop.start_tls(
-                transport,
-                self,
-                context,
-                server_side=True,
-                ssl_handshake_timeout=streams.limits.handshake_seconds,
-                ssl_shutdown_timeout=streams.limits.drain_seconds,
-            )
-        except (OSError, asyncio.CancelledError) as error:
-            reason = getattr(error, "reason", None) or type(error).__name__
-            streams.figures.refused[f"TLS handshake: {reason}"] += 1
-            log.info("syslog_handshake_failed", address=self._address, reason=str(error))
-            transport.abort()
-            self.connection_lost(None)
-            return
-        assert isinstance(inner, asyncio.Transport)
-        self._transport = inner
-        self._identify()
-
-    def _identify(self) -> None:
-        """Find the source; with TLS the sender may have sent all it had, and gone, before."""
-        assert self._transport is not None
-        certificate = self._transport.get_extra_info("peercert") if self._tls is not None else None
-        peer = Peer("tcp" if self._tls is None else "tls", self._address, self._port, certificate_names(certificate))
+    def _identify(self, transport: asyncio.Transport) -> None:
+        info = transport.get_extra_info
+        names = certificate_names(info("peercert")) if self._transport_name == "tls" else ()
+        peer = Peer(self._transport_name, self._address, info("sockname")[1], names)
         origin = self._streams.resolve(peer)
         if origin is None:
             log.info("syslog_sender_refused", address=peer.address, transport=peer.transport, names=list(peer.names))
@@ -229,16 +257,10 @@ class Connection(asyncio.Protocol):
         if origin.connections and gatherer.readers >= origin.connections:
             self._refuse("too many connections of one source")
             return
-        self._gatherer = gatherer
         if origin.max_line is not None:
             self._framer.max_line = origin.max_line
-        early, self._early = self._early, []
-        for data in early:
-            self.data_received(data)
-        if self not in self._streams.connections:
-            self._finish(self._gatherer)
-        elif not self._ended:
-            self._gatherer.join(self)
+        self._gatherer = gatherer
+        gatherer.join(self)
 
     def _refuse(self, reason: str) -> None:
         assert self._transport is not None
@@ -248,10 +270,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         gatherer = self._gatherer
-        if self._ended:
+        if self._ended or gatherer is None:
             return
-        if gatherer is None:
-            self._early.append(data)
+        if self._paused:  # uvloop begins to read after it was told not to
+            self._early += data
+            if self._transport is not None:
+                self._transport.pause_reading()
             return
         framer, streams = self._framer, self._streams
         cut_before = framer.oversized
@@ -285,13 +309,18 @@ class Connection(asyncio.Protocol):
             return
         streams.connections.discard(self)
         streams.figures.open -= 1
-        streams.per_address[self._address] -= 1
-        if not streams.per_address[self._address]:
-            del streams.per_address[self._address]
+        streams.release(self._address)
         if self._gatherer is not None:
             self._finish(self._gatherer)
 
+    def _take_early(self) -> None:
+        if self._early:
+            data, self._early = self._early, b""
+            self.data_received(data)
+
     def _finish(self, gatherer: Gatherer) -> None:
+        self._paused = False
+        self._take_early()
         block, count = self._framer.remains()
         self._streams.figures.unfinished += count
         gatherer.add(block, count)
@@ -313,7 +342,8 @@ class Connection(asyncio.Protocol):
             self.last = self._streams.loop.time()
             if self._unfinished_since:
                 self._unfinished_since = self.last
-            if not self._transport.is_closing():
+            self._take_early()
+            if not self._paused and not self._transport.is_closing():
                 self._transport.resume_reading()
 
     def say_goodbye(self) -> None:
@@ -323,6 +353,8 @@ class Connection(asyncio.Protocol):
 
     def close(self, reason: str) -> None:
         """End the connection from here."""
+        self._paused = False
+        self._take_early()
         if self._transport is not None and not self._ended and self in self._streams.connections:
             self._ended = True
             self._streams.figures.closed[reason] += 1

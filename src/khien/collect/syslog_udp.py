@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from khien.collect.line_bounds import bounded
 from khien.collect.syslog_framing import one_line
 from khien.collect.syslog_parcels import Gatherer, Limits
 from khien.collect.syslog_peers import Origin, Peer, ResolveSource, plain_address
@@ -149,27 +150,20 @@ class DatagramSocket:
                 time.sleep(_GATHER_SECONDS)
 
     def _deliver(self) -> None:
-        most, figures = self._limits.max_line, self._figures
+        figures = self._figures
         while self._batches:
-            lines: dict[bytes, list[bytes]] = {}
+            texts: dict[bytes, list[bytes]] = {}
             batch = self._batches.popleft()
             figures.received += len(batch)
             self._bytes_out += sum(len(data) for _, data in batch)
             for sender, data in batch:
-                line = one_line(data)
-                if len(line) > most:
-                    line = line[:most]
-                    figures.oversized += 1
-                if line:
-                    lines.setdefault(sender, []).append(line)
-                else:
-                    figures.empty += 1
-            for sender, its in lines.items():
+                texts.setdefault(sender, []).append(data)
+            for sender, its in texts.items():
                 self._add(sender, its)
 
-    def _add(self, sender: bytes, lines: list[bytes]) -> None:
+    def _add(self, sender: bytes, texts: list[bytes]) -> None:
         gatherer = self._known[sender] if sender in self._known else self._find(sender)
-        count = len(lines)
+        count = len(texts)
         if gatherer is None:
             self._figures.refused += count
         elif gatherer.over_rate():
@@ -177,8 +171,12 @@ class DatagramSocket:
         elif gatherer.waiting > self._limits.udp_waiting_bytes:
             gatherer.figures.dropped["spool full"] += count
         else:
+            lines = [line for text in texts if (line := one_line(text))]
+            self._figures.empty += count - len(lines)
             lines.append(b"")
-            gatherer.add(b"\n".join(lines), count)
+            block, oversized = bounded(b"\n".join(lines), gatherer.origin.max_line or self._limits.max_line)
+            self._figures.oversized += oversized
+            gatherer.add(block, len(lines) - 1)
 
     def _find(self, sender: bytes) -> Gatherer | None:
         address = plain_address(str(ipaddress.ip_address(sender)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from khien.collect.checkpoints import Key, Mark
+from khien.collect.line_bounds import bounded
 
 HEAD = 1024
 """How many first bytes tell a file from another one under the same name or inode."""
@@ -142,17 +143,3 @@ class Followed:
         if self.offset == begun:
             return None
         return Piece(data, data.count(b"\n"), self.mark(), oversized, partial)
-
-
-def bounded(block: bytes, max_line: int) -> tuple[bytes, int]:
-    """(the whole lines of `block` cut off at `max_line` bytes, how many were); a search every `max_line` bytes."""
-    at, size = 0, len(block)
-    while size - at > max_line:
-        end = block.rfind(b"\n", at, at + max_line + 1)
-        if end < 0:
-            break
-        at = end + 1
-    else:
-        return block, 0
-    lines = block.split(b"\n")
-    return b"\n".join([line[:max_line] for line in lines]), sum(1 for line in lines if len(line) > max_line)
