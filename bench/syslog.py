@@ -148,9 +148,9 @@ def main() -> None:
     print(f"{'shape':<16}{'messages/s':>12}{'MB/s':>8}{'cores':>8}{'us/message':>12}{'lost':>8}{'RSS MB':>8}")
     rows = []
     for shape in options.shape or SHAPES:
-        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                row = runner.run(measure(shape, options.seconds, options.connections, Path(folder)))
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder, runner:
+            row = runner.run(measure(shape, options.seconds, options.connections, Path(folder)))
         rows.append(row)
         print(
             f"{row['shape']:<16}{row['messages_per_s']:>12,.0f}{row['mb_per_s']:>8.1f}{row['cores']:>8.2f}"

@@ -80,6 +80,8 @@ class SyslogListener:
         """The port of each endpoint, in their order, once started."""
         if tls is None and any(endpoint.transport == "tls" for endpoint in self._endpoints):
             raise CertificateError("a TLS endpoint without a certificate", remedy="Set a certificate and a key")
+        if tls is not None:
+            tls.num_tickets = 0  # see tls_context; any other context would lose the last messages of senders
 
     async def start(self) -> None:
         """Listen. Raises PortError; then nothing is listened on."""
