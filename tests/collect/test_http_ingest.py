@@ -5,19 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-import ssl
 import subprocess
 import time
-import urllib.request
 import zlib
 from pathlib import Path
 
 import pytest
-import trustme
 import zstandard
 
 from collect.serving import serving
-from khien.collect.settings import Limits, Tls
+from khien.collect.settings import Limits
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
@@ -141,20 +138,3 @@ def test_curl_sends_lines_arrays_and_gzip(tmp_path: Path) -> None:
         assert curl(*bearer, "-H", "Expect: 100-continue", "--data-binary", f"@{large}").endswith(" 200")
         assert curl("-u", "web:wrong", "--data-binary", f"@{lines}").endswith(" 401")
         assert len(served.lines()) == 2 + 1 + 2 + 600_000
-
-
-def test_over_tls(tmp_path: Path) -> None:
-    authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1")
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
-    for part in certificate.cert_chain_pems:
-        part.write_to_path(tmp_path / "cert.pem", append=True)
-    with serving(tmp_path / "spool", tls=Tls(tmp_path / "cert.pem", tmp_path / "key.pem")) as served:
-        request = urllib.request.Request(
-            f"{served.url}/v1/ingest", b'{"a":1}', {"Authorization": f"Bearer {served.key.encoded}"}
-        )
-        trust = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
-        with urllib.request.urlopen(request, context=trust) as answer:
-            assert answer.status == 200
-        assert served.lines() == [b'{"a":1}']
