@@ -383,3 +383,28 @@ async def test_connections_and_lines_are_limited_by_source() -> None:
             writer.close()
     assert sorted(memory.lines()) == [b"<13>" + b"x" * 16, b"<13>" + b"x" * 16, b"<13>" + b"y" * 16]
     assert {parcel.format for parcel in memory.parcels} == {"cef"}
+
+
+@in_loop
+async def test_hostile_connections_do_not_slow_the_served_ones() -> None:
+    memory = Memory()
+    limits = replace(LIMITS, connections_per_address=1000)
+    message = b"<13>" + b"x" * 200 + b"\n"
+    async with listening(memory, "tcp", limits=limits) as listener:
+        hostile = [await send(listener.ports[0], b"<", close=False) for _ in range(500)]
+        hostile += [await send(listener.ports[0], b"99999 <", close=False) for _ in range(100)]
+
+        async def drip() -> None:
+            while True:
+                for writer in hostile:
+                    writer.write(b"1")
+                await asyncio.sleep(0.01)
+
+        dripping = asyncio.create_task(drip())
+        begun = asyncio.get_running_loop().time()
+        await send(listener.ports[0], message * 60_000)
+        await until(lambda: count(listener) == 60_000)
+        assert asyncio.get_running_loop().time() - begun < 2.0, "less than 30,000 messages/s, senders in the same loop"
+        dripping.cancel()
+        for writer in hostile:
+            writer.close()

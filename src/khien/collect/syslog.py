@@ -11,7 +11,8 @@ import structlog
 
 from khien.collect.syslog_parcels import AppendsParcels, Gatherer, Limits, SourceFigures
 from khien.collect.syslog_peers import Origin, Peer, ResolveSource, Transport
-from khien.collect.syslog_tcp import CertificateError, StreamFigures, Streams, tls_context
+from khien.collect.syslog_tcp import StreamFigures, Streams
+from khien.collect.syslog_tls import CertificateError, tls_context
 from khien.collect.syslog_udp import DatagramFigures, DatagramSocket, PortError
 
 __all__ = [
