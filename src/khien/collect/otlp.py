@@ -13,6 +13,7 @@ import base64
 import binascii
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -92,7 +93,8 @@ def _protobuf_records(request: ExportLogsServiceRequest) -> Iterator[Record]:
 
 
 def _attributes(pairs: Iterable[Any]) -> Iterator[tuple[str, Any]]:
-    return ((pair.key, _value(pair.value)) for pair in pairs)
+    # Nearly all are texts that are not empty: asking for the text alone takes a third of the time.
+    return ((pair.key, (value := pair.value).string_value or _value(value)) for pair in pairs)
 
 
 def _value(value: Any, depth: int = 0) -> Any:
@@ -187,13 +189,20 @@ def _record(
         _flatten("body", body, record)
     elif body is not None:
         record["message"] = body
-    record.update((name, value) for name, value in names.items() if value)
-    for name, value in attributes.items():
-        _flatten(name, value, record)
-    ours = set(record)
-    for name, value in resource.items():
-        _flatten(f"resource.{name}" if name in ours else name, value, record)
+    for name, value in names.items():
+        if value:
+            record[name] = value
+    _add(attributes, record)
+    _add({f"resource.{name}" if name in record else name: value for name, value in resource.items()}, record)
     return record
+
+
+def _add(fields: Record, into: Record) -> None:
+    for name, value in fields.items():
+        if type(value) is str and name not in into:
+            into[name] = value
+        else:
+            _flatten(name, value, into)
 
 
 def _flatten(name: str, value: Any, into: Record) -> None:
@@ -208,11 +217,16 @@ def _flatten(name: str, value: Any, into: Record) -> None:
 
 def _rfc3339(nanoseconds: int) -> str:
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    second = _second(seconds)
+    return f"{second}.{rest:09d}Z" if second else str(nanoseconds)
+
+
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
     try:
-        moment = datetime.fromtimestamp(seconds, UTC)
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
     except (ValueError, OverflowError, OSError):
-        return str(nanoseconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+        return ""
 
 
 def otlp_answer(content_type: str, left_out: int, why: str) -> tuple[bytes, str]:
