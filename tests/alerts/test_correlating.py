@@ -249,6 +249,13 @@ class TestRestarts:
             stream.store.close()
         assert found == [2, *range(13, 200, 11)]
 
+    def test_what_hits_looked_like_without_those_before_them_holds_nothing_back(self, tmp_path: Path) -> None:
+        few = rules({"type": "value_median", "condition": {"field": "n", "gte": 7}})
+        stream = Stream(tmp_path / "a.db", few)
+        stream.come(81, hit(0, n=0), hit(0, n=0), hit(9, n=7))
+        stream.store.close()
+        assert Stream(tmp_path / "a.db", few).come(100, hit(26, n=7)) == [26]
+
     def test_whoever_begins_last_has_the_correlations(self, tmp_path: Path) -> None:
         first = Stream(tmp_path / "a.db", rules(COUNT))
         second = Stream(tmp_path / "a.db", rules(COUNT))

@@ -31,6 +31,8 @@ from khien.rules.model import Correlation
 REORDER = 5 * SECOND
 LATENESS = 15 * 60 * SECOND
 _STEP = 6
+_HOLDING = 2
+"""Tiers that hold the hits they wait for in memory; what the others wait for would be minutes of hits."""
 _PRUNE_EVERY = 10 * SECOND
 _encode = msgspec.json.Encoder().encode
 
@@ -106,10 +108,9 @@ class LiveCorrelations:
             self._load()
         self._sure = False
         dropped = self._read(until)
-        earlier: list[Found] = []
-        for tier in self._tiers[:-1]:
-            earlier += tier.advance(until - tier.delay)
-        settled = self._tiers[-1].advance(until - self._tiers[-1].delay)
+        found_by = [self._advance(place, until) for place in range(len(self._tiers))]
+        earlier = [each for found in found_by[:-1] for each in found]
+        settled = found_by[-1]
         progress = self._progress = self._progress._replace(settled=self._tiers[-1].frontier)
         found = {hit_store.found_id(each): each for each in (*settled, *reversed(earlier))}
         reported = [each for each in found.values() if each.correlation.id not in self._silent]
@@ -129,6 +130,16 @@ class LiveCorrelations:
         self._sure = True
         return list({alert.id: alert for alert in (*alerts, *changed)}.values())
 
+    def _advance(self, place: int, until: int) -> list[Found]:
+        """Take one tier as far as its delay allows; those far behind read their hits again and hold none."""
+        tier = self._tiers[place]
+        goal = until - tier.delay
+        if place < _HOLDING:
+            return tier.advance(goal)
+        with self._store.database.reading() as connection:
+            hits = hit_store.stored_hits(connection, self._base, tier.frontier, goal, self._progress.read)
+            return tier.advance(goal, hits)
+
     def reload(self, correlations: Sequence[Correlation]) -> None:
         """Go on with another rule set. Correlations that come true as before keep their state; others begin anew."""
         self._correlations = tuple(correlations)
@@ -140,6 +151,12 @@ class LiveCorrelations:
         for tier in self._tiers:
             former = {stage.rule.id: stage for stage in tier.stages}
             tier.arrange([_stage(rule, kept[rule.id], former.get(rule.id)) for rule in correlations])
+
+    @property
+    def _base(self) -> tuple[str, ...]:
+        """The rules whose hits are read."""
+        ids = {rule.id for rule in self._correlations}
+        return tuple({name: None for rule in self._correlations for name in rule.rules if name not in ids})
 
     @property
     def stats(self) -> CorrelationStats:
@@ -170,7 +187,7 @@ class LiveCorrelations:
                     early += 1
                     dropped.append(seq)
                 else:
-                    for tier in self._tiers:
+                    for tier in self._tiers[:_HOLDING]:
                         tier.push(seq, hit)
             progress = self._progress
             self._progress = progress._replace(
@@ -234,10 +251,9 @@ class LiveCorrelations:
                 fired = hit_store.last_fired(connection, stage.rule.id, after)
                 for tier in self._tiers:
                     tier.stages[stages.index(stage)].recall(fired)
-            for rule_id in dict.fromkeys(rule_id for rule in self._correlations for rule_id in rule.rules):
-                for _, seq, hit in hit_store.stored_hits(connection, rule_id, settled, 2**62, self._progress.read):
-                    for tier in self._tiers:
-                        tier.push(seq, hit)
+            for _, seq, hit in hit_store.stored_hits(connection, self._base, settled, 2**62, self._progress.read):
+                for tier in self._tiers[:_HOLDING]:
+                    tier.push(seq, hit)
         self._sure = True
 
     def _replay(self, tier: Tier, place: int, stage: Stage, kept: Kept) -> None:
@@ -250,7 +266,7 @@ class LiveCorrelations:
                 if rule_id in order:
                     hits = hit_store.settled_hits(connection, rule_id, max(after, kept.start), settled)
                 else:
-                    hits = hit_store.stored_hits(connection, rule_id, after, settled, self._progress.read)
+                    hits = hit_store.stored_hits(connection, (rule_id,), after, settled, self._progress.read)
                 cause = order.get(rule_id, place)
                 streams.append([(time, seq, cause, hit) for time, seq, hit in hits if seq > stage.since])
             for _, _, _, hit in heapq.merge(*streams, key=lambda each: each[:3]):

@@ -80,12 +80,14 @@ def forget_hits(connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
 
 
 def stored_hits(
-    connection: sqlite3.Connection, rule: str, after: int, until: int, read: int
+    connection: sqlite3.Connection, rules: Sequence[str], after: int, until: int, read: int
 ) -> Iterator[tuple[int, int, Hit]]:
-    """Hits of a rule by time and number: (time, number, hit), of times beyond `after` up to `until`, read before."""
+    """Hits of some rules read before, by time and number: (time, number, hit), beyond `after` up to `until`."""
+    marks = ",".join("?" * len(rules))
     rows = connection.execute(
-        "SELECT time, seq, body FROM hits WHERE rule = ? AND time > ? AND time <= ? AND seq <= ? ORDER BY time, seq",
-        (rule, after, until, read),
+        f"SELECT time, seq, body FROM hits WHERE rule IN ({marks}) AND time > ? AND time <= ? AND seq <= ?"  # noqa: S608
+        " ORDER BY time, seq",
+        (*rules, after, until, read),
     )
     for time, seq, body in rows:
         yield time, seq, _decode(body)

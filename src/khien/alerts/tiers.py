@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -44,6 +45,9 @@ class _Recalling(Correlator):
         for state in {id(state): state for states in self._states.values() for state in states}.values():
             for key, group in state.groups.items():
                 group.fired = fired.get(key)
+                # Held back by nothing it is known to have done. (What its first hits came to was seen without
+                # those before them.)
+                group.armed = group.armed or group.fired is None
 
 
 class Stage:
@@ -114,22 +118,28 @@ class Tier:
 
     def push(self, seq: int, hit: Hit) -> None:
         """Hold a stored hit until its time has come; one that is behind the frontier is passed over."""
-        if hit.time > self.frontier:
+        if hit.time > self.frontier and hit.rule_id in self._by_rule:
             heapq.heappush(self._pending, (hit.time, seq, hit))
 
-    def advance(self, until: int) -> list[Found]:
-        """Take all hits up to an event time; what came true."""
+    def advance(self, until: int, stored: Iterable[tuple[int, int, Hit]] = ()) -> list[Found]:
+        """Take all hits up to an event time; what came true.
+
+        `stored`: (time, number, hit) by time and number, from the frontier to `until`; in place of hits pushed.
+        """
         found: list[Found] = []
         if until <= self.frontier:
             return found
-        self.frontier = until
-        pending = self._pending
-        while pending and pending[0][0] <= until:
-            time, seq, hit = heapq.heappop(pending)
+        for time, seq, hit in chain(self._come(until), stored):
             self._decide(time - 1, found)
             self._feed(hit, seq, found)
         self._decide(until, found)
+        self.frontier = until
         return found
+
+    def _come(self, until: int) -> Iterator[tuple[int, int, Hit]]:
+        pending = self._pending
+        while pending and pending[0][0] <= until:
+            yield heapq.heappop(pending)
 
     def replay(self, place: int, hit: Hit) -> None:
         """Take a hit again into one stage, without what comes of it."""
