@@ -62,7 +62,7 @@ COLUMNS = (
 def main() -> int:
     options = _options()
     days = options.days or (7 if options.quick else 30)
-    events = options.events or (400_000 if options.quick else round(days * DENSITY))
+    events = options.events or (300_000 if options.quick else round(days * DENSITY))
     keep = options.lake is not None
     root = options.lake or Path(tempfile.mkdtemp(prefix="khien-bench-lake-"))
     figures: dict[str, Any] = {"events": events, "days": days}
@@ -71,7 +71,7 @@ def main() -> int:
             f"machine: {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, DuckDB {duckdb.__version__}"
         )
         if not (root / "events" / "_delta_log").exists():
-            build(root, options.lane, events, days, 150_000 if options.quick else 400_000, figures)
+            build(root, options.lane, events, days, 100_000 if options.quick else 400_000, figures)
         lake = Lake(root)
         files = lake.files(EVENTS)
         rows, size = sum(file.rows for file in files), sum(file.size for file in files)
@@ -80,7 +80,7 @@ def main() -> int:
         print(
             f"\nlake: {rows:,} events of {days} days in {len(files)} files, {size / 1e6:,.0f} MB, sketches {sketches / 1e6:,.0f} MB"
         )
-        figures["queries"] = ask(lake, root, options.lane)
+        figures["queries"] = ask(lake, root, commands=not options.quick)
         cost(figures)
     finally:
         if not keep:
@@ -139,7 +139,7 @@ def batches(base: pa.Table, events: int, days: int) -> Iterator[pa.Table]:
         moments = micros.cast(EVENT_SCHEMA.field("time").type)
         copies = pa.array([f"-{(number + row // 2500) % COPIES:02d}" for row in range(count)])
         texts = rows["event"]
-        if number % 25 == 7:  # plant a rare word in one event of a million or so
+        if number % 25 == 3:  # plant a rare word in one event of a million or so
             planted = texts.slice(0, 1)[0].as_py()[:-1] + f',"Planted":"http://{NEEDLE}/a?x={number}"}}'
             texts = pa.chunked_array([pa.array([planted]), *texts.slice(1).chunks])
         columns = {
@@ -192,7 +192,7 @@ def build(root: Path, lane: Path, events: int, days: int, recording: int, figure
     )
 
 
-def ask(lake: Lake, root: Path, lane: Path) -> list[dict[str, Any]]:
+def ask(lake: Lake, root: Path, *, commands: bool) -> list[dict[str, Any]]:
     """Time the questions: first run and best of three, in the process; and the whole command once."""
     host = search(lake, parse("event_id:1", END, ZONE), limit=1)["host"][0].as_py()
     hour = f"since:{(END - dt.timedelta(hours=30)).isoformat()} until:{(END - dt.timedelta(hours=29)).isoformat()}"
@@ -211,15 +211,7 @@ def ask(lake: Lake, root: Path, lane: Path) -> list[dict[str, Any]]:
     for what, text, bound in questions:
         wanted = parse(text, END, ZONE)
         spans, hits = timed(lambda wanted=wanted: search(lake, wanted, limit=100).num_rows)
-        absolute = text.replace("since:24h", f"since:{(END - dt.timedelta(hours=24)).isoformat()}")
-        absolute = absolute.replace("since:7d", f"since:{(END - dt.timedelta(days=7)).isoformat()}")
-        begin = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "khien.cli.main", "search", absolute, "--lake", str(root)],
-            check=True,
-            capture_output=True,
-        )
-        command = time.perf_counter() - begin
+        command = whole_command(text, root) if commands or not answers else None
         answers.append(
             {
                 "what": what,
@@ -231,12 +223,25 @@ def ask(lake: Lake, root: Path, lane: Path) -> list[dict[str, Any]]:
                 "bound_s": bound,
             }
         )
-        print(f"{what:<42}{hits:>6}{spans[0]:>9.2f}{min(spans):>8.2f}{command:>11.2f}{bound or '':>9}")
+        print(
+            f"{what:<42}{hits:>6}{spans[0]:>9.2f}{min(spans):>8.2f}{'' if command is None else f'{command:.2f}':>11}{bound or '':>9}"
+        )
     sql = "SELECT host, count(*) FROM events WHERE day >= DATE '2026-11-19' GROUP BY host ORDER BY 2 DESC"
     spans, hits = timed(lambda: run_sql(lake, sql))
     answers.append({"what": "SQL: events of a day by host", "hits": hits, "first_s": spans[0], "best_s": min(spans)})
     print(f"{'SQL: events of a day by host':<42}{hits:>6}{spans[0]:>9.2f}{min(spans):>8.2f}")
     return answers
+
+
+def whole_command(text: str, root: Path) -> float:
+    """Seconds of `khien search` from start to end. Its "now" is not the bench's: spans become moments."""
+    for span, hours in (("since:24h", 24), ("since:7d", 168)):
+        text = text.replace(span, f"since:{(END - dt.timedelta(hours=hours)).isoformat()}")
+    begin = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "khien.cli.main", "search", text, "--lake", str(root)], check=True, capture_output=True
+    )
+    return time.perf_counter() - begin
 
 
 def run_sql(lake: Lake, sql: str) -> int:

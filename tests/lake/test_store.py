@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
+from khien.lake.checking import check
 from khien.lake.errors import LakeError
 from khien.lake.schema import EVENTS, FINDINGS
 from khien.lake.store import Lake
@@ -138,6 +139,31 @@ def test_writer_processes_of_one_app_and_of_others_lose_and_double_nothing(tmp_p
     assert len(positions) == len(set(positions)) == 3 * 8 * 10
 
 
+_FULL = """
+import resource, signal, sys
+from khien.lake.errors import LakeError
+from khien.lake.store import Lake
+from lake.made import many
+lake = Lake(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1500, resource.RLIM_INFINITY))
+try:
+    lake.append_events(many(5000, "0"), app="a", version=0)
+except LakeError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(lake.append_events(many(5000, "0"), app="a", version=0))
+"""
+
+
+def test_a_disk_that_takes_no_more_is_told_and_the_batch_can_be_repeated(tmp_path: Path) -> None:
+    said = _start(_FULL, str(tmp_path)).communicate(timeout=60)[0].splitlines()
+    assert "cannot be written" in said[0]
+    assert said[1] == "True"
+    assert len(list(tmp_path.rglob("*.parquet"))) == 1
+    assert check(Lake(tmp_path), deep=True).clean
+
+
 _KILLED = """
 import sys
 from khien.lake.store import Lake
@@ -170,3 +196,4 @@ def test_a_writer_killed_at_any_moment_leaves_every_batch_whole_and_once(tmp_pat
     assert version >= acknowledged
     positions = rows(root)["spool"].to_pylist()
     assert len(positions) == len(set(positions)) == (version + 1) * 2000
+    assert check(lake, deep=True).clean

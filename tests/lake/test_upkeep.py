@@ -188,6 +188,20 @@ def test_compaction_beside_writers_and_another_compaction_keeps_every_row_once(t
     assert check(Lake(tmp_path), deep=True).clean
 
 
+def test_upkeep_killed_at_any_moment_leaves_the_lake_whole(tmp_path: Path) -> None:
+    filled(tmp_path, 12)
+    code = _UPKEEP.replace("for at", 'print("begun", flush=True)\nfor at')
+    for round_ in range(4):
+        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.015 * round_)
+        process.kill()
+        process.wait()
+        assert len(positions(tmp_path)) == len(set(positions(tmp_path))) == 240
+        assert check(Lake(tmp_path), deep=True).clean
+
+
 def test_rows_older_than_the_days_to_keep_go(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     for age in range(5):

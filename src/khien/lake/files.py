@@ -6,6 +6,7 @@ import re
 import time as clock
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -109,7 +110,9 @@ class FileWriter:
 
     def abandon(self) -> None:
         """Leave the file unfinished and delete it."""
-        if not self._stream.closed:
+        with suppress(OSError, pa.ArrowException):
+            self._writer.close()
+        with suppress(OSError, pa.ArrowException):
             self._stream.close()
         self._storage.delete(self._whole)
 

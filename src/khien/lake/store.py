@@ -95,6 +95,7 @@ class Lake:
 
     def _commit(self, kind: TableKind, actions: list[AddAction | RemoveAction], transaction: Transaction) -> None:
         table = self._tables[kind.name]
+        before = table.version()
         table.create_write_transaction(
             actions,
             "append",
@@ -104,16 +105,21 @@ class Lake:
         )
         if self.storage.local is not None:
             table.update_incremental()
-            name = f"{kind.name}/_delta_log/{table.version():020d}.json"
-            if self.storage.size(name) is not None:
-                self.storage.sync(name)
+            for version in range(before + 1, table.version() + 1):
+                name = f"{kind.name}/_delta_log/{version:020d}.json"
+                if self.storage.size(name) is not None:
+                    self.storage.sync(name)
 
     def _append(self, kind: TableKind, table: pa.Table, app: str, version: int) -> bool:
         if table.schema != kind.schema:
             table = _fitted(kind, table)
         if self._has(kind, app, version):
             return False
-        written = write_table(self.storage, kind, table)
+        try:
+            written = write_table(self.storage, kind, table)
+        except OSError as error:
+            what = f"{kind.name} cannot be written: {error.strerror or _line(error)}"
+            raise LakeError(what, self._place(kind), "Check that the disk has room and can be written to") from error
         return self._commit_once(kind, written, app, version)  # files of a commit that failed are left to vacuum
 
     def _commit_once(self, kind: TableKind, written: list[AddAction], app: str, version: int) -> bool:
