@@ -20,6 +20,7 @@ from khien.alerts.selectors import AlertQuery
 from khien.alerts.sink import SqliteAlerts
 from khien.engine.correlation import Correlator
 from khien.engine.hit import CorrelationMatch, Hit
+from khien.findings.finding import Finding
 from khien.hunt.assembly import correlation_finding
 from khien.rules.collection import load_sources
 from khien.rules.model import Correlation
@@ -101,7 +102,16 @@ def sorted_run(correlations: tuple[Correlation, ...], hits: list[Hit]) -> Wanted
 
 
 def live(store: SqliteAlerts, correlations: tuple[Correlation, ...], lateness: int = LATENESS) -> LiveCorrelations:
-    return LiveCorrelations(store, correlations, correlation_finding, lateness=lateness * SECOND)
+    return LiveCorrelations(store, correlations, described, lateness=lateness * SECOND)
+
+
+TIMES: dict[str, int] = {}
+"""When each finding came true, by its id."""
+
+
+def described(rule: Correlation, match: CorrelationMatch) -> Finding:
+    TIMES[correlation_finding_id(*identity(match))] = match.time
+    return correlation_finding(rule, match)
 
 
 def settled(store: SqliteAlerts) -> Wanted:
@@ -195,9 +205,7 @@ class Stream:
         self.position += 1
         self.store.take(0, self.position, [], list(hits))
         self.correlating.advance(START + int(now * SECOND))
-        with self.store.database.reading() as connection:
-            rows = connection.execute("SELECT time FROM findings WHERE superseded = 0 ORDER BY time").fetchall()
-        return [(row[0] - START) / SECOND for row in rows]
+        return sorted((TIMES[each] - START) / SECOND for each in standing(self.store))
 
 
 class TestDelay:

@@ -109,7 +109,7 @@ class TestReading:
         assert [sample.id for sample in detail.sample] == [findings[n].id for n in (0, 1, 2, 3, 4, 30, 31)]
         assert detail.sample[0] == findings[0]
         assert store.alert("none") is None
-        assert store.finding_alert(findings[20].id) == alert.id
+        assert store.finding_alert(findings[20].id, moment(20)) == alert.id
 
     def test_risk_adds_up_and_is_explained(self, store: SqliteAlerts) -> None:
         store.take(0, 1, [finding(1, 0, tags=("attack.execution",)), finding(2, 1), finding(3, 2)])
@@ -164,7 +164,7 @@ class TestStatus:
         store.take(0, 1, findings)
         for _ in range(2):
             with store.database.writing() as connection:
-                store.supersede(connection, [findings[0].id, "00" * 16])
+                store.supersede(connection, [(findings[0].id, moment(0)), ("00" * 16, moment(0))])
         (alert,) = store.alerts(AlertQuery()).alerts
         assert (alert.count, alert.superseded, store.finding_count()) == (1, 1, 1)
         assert store.risk(alert.entity, "dept", moment(0)).score == pytest.approx(40)

@@ -15,10 +15,12 @@ VERSION = 1
 _BUSY_SECONDS = 30.0
 _T = TypeVar("_T")
 
+# Findings are filed by the hour of their event time before their id, so that what is written lies close together.
 _TABLES = """
 CREATE TABLE positions (lane INTEGER PRIMARY KEY, position INTEGER NOT NULL);
 CREATE TABLE findings (
-    id BLOB PRIMARY KEY, alert INTEGER NOT NULL, time INTEGER NOT NULL, superseded INTEGER NOT NULL DEFAULT 0
+    hour INTEGER NOT NULL, id BLOB NOT NULL, alert INTEGER NOT NULL, superseded INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (hour, id)
 ) WITHOUT ROWID;
 CREATE INDEX findings_by_alert ON findings (alert);
 CREATE TABLE alerts (

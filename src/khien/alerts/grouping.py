@@ -123,10 +123,11 @@ def fits(alert: Alert, time: int, window: GroupingWindow) -> bool:
 
 
 def begin(sighting: Sighting) -> Alert:
-    """A new alert for a finding, still without it. Its id follows from the finding's."""
+    """A new alert for a finding, still without it. Its id follows from the finding's, and begins with its time."""
     finding = sighting.finding
     return Alert(
-        blake2b(b"alert\0" + finding.id.encode(), digest_size=16).hexdigest(),
+        f"{max(sighting.time // SECOND, 0):08x}"
+        + blake2b(b"alert\0" + finding.id.encode(), digest_size=12).hexdigest(),
         sighting.rule_id,
         sighting.title,
         sighting.level,

@@ -136,13 +136,13 @@ def record_found(connection: sqlite3.Connection, found: Sequence[Found], state: 
     )
 
 
-def supersede_until(connection: sqlite3.Connection, settled: int) -> list[str]:
-    """Mark what was provisional and is not among what settled; the ids of its findings."""
+def supersede_until(connection: sqlite3.Connection, settled: int) -> list[tuple[str, int]]:
+    """Mark what was provisional and is not among what settled; ids and times of its findings."""
     rows = connection.execute(
-        "UPDATE correlated SET state = ? WHERE state = ? AND decided <= ? RETURNING id",
+        "UPDATE correlated SET state = ? WHERE state = ? AND decided <= ? RETURNING id, time",
         (SUPERSEDED, PROVISIONAL, settled),
     ).fetchall()
-    return [row[0].hex() for row in rows]
+    return [(row[0].hex(), row[1]) for row in rows]
 
 
 def kept_correlations(connection: sqlite3.Connection) -> dict[str, Kept]:

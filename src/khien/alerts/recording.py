@@ -17,6 +17,7 @@ from khien.findings.finding import LEVELS
 RISKY = frozenset(("host", "user", "ip", "domain", "hash"))
 """Kinds of entities that have a risk: a process runs everywhere."""
 _MOST_CANDIDATES = 50
+_HOUR = 3_600_000_000
 _encode = msgspec.msgpack.Encoder().encode
 _decode_alert = msgspec.msgpack.Decoder(Alert).decode
 _decode_tactics = msgspec.msgpack.Decoder(dict[str, int]).decode
@@ -51,7 +52,7 @@ class Recorder:
 
     def add(self, connection: sqlite3.Connection, sightings: Sequence[Sighting]) -> list[Alert]:
         """Add findings that are not known by their id yet; the alerts begun or changed."""
-        known = _known(connection, [sighting.finding.id for sighting in sightings])
+        known = _known(connection, sightings)
         by_group: dict[bytes, list[_Open]] = {}
         for sighting in sightings:
             finding = sighting.finding
@@ -81,13 +82,13 @@ class Recorder:
         )
         return [_opened(row) for row in rows.fetchall()]
 
-    def supersede(self, connection: sqlite3.Connection, ids: Sequence[str]) -> list[Alert]:
-        """Take findings back; the alerts changed by it."""
+    def supersede(self, connection: sqlite3.Connection, findings: Sequence[tuple[str, int]]) -> list[Alert]:
+        """Take findings back, by id and event time; the alerts changed by it."""
         opened: dict[int, _Open] = {}
-        for finding in ids:
+        for finding, time in findings:
             row = connection.execute(
-                "UPDATE findings SET superseded = 1 WHERE id = ? AND superseded = 0 RETURNING alert",
-                (bytes.fromhex(finding),),
+                "UPDATE findings SET superseded = 1 WHERE hour = ? AND id = ? AND superseded = 0 RETURNING alert",
+                (hour_of(time), bytes.fromhex(finding)),
             ).fetchone()
             if row is None:
                 continue
@@ -144,8 +145,8 @@ class Recorder:
                 (*columns, each.n),
             )
         connection.executemany(
-            "INSERT INTO findings (id, alert, time) VALUES (?, ?, ?)",
-            [(bytes.fromhex(finding), each.n, time) for finding, time in each.findings],
+            "INSERT INTO findings (hour, id, alert) VALUES (?, ?, ?)",
+            [(hour_of(time), bytes.fromhex(finding), each.n) for finding, time in each.findings],
         )
         for sample in each.samples:
             connection.execute("INSERT INTO samples (alert, finding) VALUES (?, ?)", (each.n, sample))
@@ -224,12 +225,21 @@ def _opened(row: tuple[int, bytes, float, int, bytes]) -> _Open:
     return _Open(n, alert, group, Weight(weight, at), alert.count, alert.level, frozenset(alert.entities))
 
 
-def _known(connection: sqlite3.Connection, ids: Sequence[str]) -> set[str]:
-    """Those of the ids that are stored."""
+def _known(connection: sqlite3.Connection, sightings: Sequence[Sighting]) -> set[str]:
+    """The ids of those that are stored."""
+    by_hour: dict[int, list[bytes]] = {}
+    for sighting in sightings:
+        by_hour.setdefault(hour_of(sighting.time), []).append(bytes.fromhex(sighting.finding.id))
     found: set[str] = set()
-    for start in range(0, len(ids), 500):
-        part = [bytes.fromhex(each) for each in ids[start : start + 500]]
-        marks = ",".join("?" * len(part))
-        rows = connection.execute(f"SELECT id FROM findings WHERE id IN ({marks})", part)  # noqa: S608 - marks only
-        found.update(row[0].hex() for row in rows)
+    for hour, ids in by_hour.items():
+        for start in range(0, len(ids), 500):
+            part = ids[start : start + 500]
+            marks = ",".join("?" * len(part))
+            sql = f"SELECT id FROM findings WHERE hour = ? AND id IN ({marks})"  # noqa: S608 - marks only
+            found.update(row[0].hex() for row in connection.execute(sql, (hour, *part)))
     return found
+
+
+def hour_of(time: int) -> int:
+    """The hour under which a finding of an event time is filed."""
+    return time // _HOUR

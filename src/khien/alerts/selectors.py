@@ -10,6 +10,7 @@ from khien.alerts.database import Database
 from khien.alerts.entities import Entity
 from khien.alerts.grouping import STATUSES, Alert
 from khien.alerts.live_finding import LiveFinding
+from khien.alerts.recording import hour_of
 from khien.alerts.risk import Contribution, Risk, RiskModel, Weight, assess, faded
 from khien.findings.finding import LEVELS
 
@@ -103,11 +104,11 @@ class AlertSelectors:
         with self._database.reading() as connection:
             return int(connection.execute("SELECT count(*) FROM findings WHERE superseded = 0").fetchone()[0])
 
-    def finding_alert(self, finding_id: str) -> str | None:
-        """The id of the alert a finding went into."""
-        sql = "SELECT a.id FROM findings f JOIN alerts a ON a.n = f.alert WHERE f.id = ?"
+    def finding_alert(self, finding_id: str, time: int) -> str | None:
+        """The id of the alert that a finding of an event time (microseconds UTC) went into."""
+        sql = "SELECT a.id FROM findings f JOIN alerts a ON a.n = f.alert WHERE f.hour = ? AND f.id = ?"
         with self._database.reading() as connection:
-            row = connection.execute(sql, (bytes.fromhex(finding_id),)).fetchone()
+            row = connection.execute(sql, (hour_of(time), bytes.fromhex(finding_id))).fetchone()
         return row[0] if row else None
 
     def risk(self, entity: Entity, unit: str, now: int) -> Risk:

@@ -93,9 +93,9 @@ class SqliteAlerts(AlertSelectors):
         """Store findings within a transaction of `database.writing()`; those whose id is known are passed over."""
         return self._recorder.add(connection, sightings)
 
-    def supersede(self, connection: sqlite3.Connection, ids: Sequence[str]) -> list[Alert]:
-        """Take findings back within a transaction: their alerts no longer count them, and say how many they were."""
-        return self._recorder.supersede(connection, ids)
+    def supersede(self, connection: sqlite3.Connection, findings: Sequence[tuple[str, int]]) -> list[Alert]:
+        """Take findings back, by id and event time, within a transaction: their alerts no longer count them."""
+        return self._recorder.supersede(connection, findings)
 
     def position(self, lane: int) -> int:
         """The last position taken of a lane, -1 before the first."""
