@@ -73,6 +73,32 @@ def test_files_are_merged_up_to_the_target_and_not_beyond(tmp_path: Path) -> Non
     assert len(lake.files(EVENTS)) == 2
 
 
+def test_a_merge_opens_a_bounded_number_of_files_and_the_next_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("khien.lake.upkeep._MOST_FILES", 3)
+    lake = filled(tmp_path, 7)
+    counts = []
+    for _ in range(3):
+        upkeep.compact(lake, today=LATER)
+        counts.append(len(lake.files(EVENTS)))
+    assert counts == [3, 1, 1]
+    assert len(positions(tmp_path)) == 140
+
+
+def test_events_that_are_large_make_smaller_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("khien.lake.merging._MOST_BYTES", 100_000)
+    lake = Lake(tmp_path)
+    for version in range(3):
+        lake.append_events(many(50, str(version), raw="x" * 10_000), app="a", version=version)
+    upkeep.compact(lake, today=LATER)
+    (file,) = lake.files(EVENTS)
+    metadata = pq.read_metadata(tmp_path / "events" / file.path)
+    assert metadata.num_rows == 150
+    assert metadata.num_row_groups > 10
+    assert check(lake, deep=True).clean
+
+
 def test_days_and_log_sources_are_not_mixed(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     for version in range(4):

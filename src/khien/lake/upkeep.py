@@ -24,6 +24,8 @@ from khien.lake.store import Lake
 TARGET: Final = 128_000_000
 _MOST_MEMORY: Final = 600_000_000
 _FEW: Final = 4
+_MOST_FILES: Final = 256
+"""All files of a merge are open at once."""
 
 
 @dataclass(slots=True)
@@ -102,7 +104,8 @@ def _bins(lake: Lake, kind: TableKind, files: list[DataFile], target: int, today
         return
     overlap = Overlap(lake.storage, kind)
     for file in small:
-        if bin_ and (size + file.size > target or overlap.with_(file) > _MOST_MEMORY):
+        full = len(bin_) >= _MOST_FILES or size + file.size > target
+        if bin_ and (full or overlap.with_(file) > _MOST_MEMORY):
             if _worth(lake, kind, bin_, closed):
                 yield bin_
             bin_, size = [], 0
