@@ -13,9 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
+from khien.lake import upkeep
 from khien.lake.checking import check
 from khien.lake.errors import LakeError
 from khien.lake.schema import EVENTS, FINDINGS
+from khien.lake.search import search
+from khien.lake.search_language import parse
 from khien.lake.store import Lake
 from lake.made import NOON, events, findings, many
 
@@ -99,6 +102,25 @@ def test_rows_that_do_not_fit_are_refused_and_leave_nothing_behind(tmp_path: Pat
         lake.append_events(table, app="a", version=1)
     assert list(tmp_path.rglob("*.parquet")) == []
     assert lake.version("a") is None
+
+
+@pytest.mark.parametrize("folder", ["with blank", "it's [a]*?b", "ü%x", "a#b&c=d"])
+def test_a_folder_may_have_any_name(tmp_path: Path, folder: str) -> None:
+    lake = Lake(tmp_path / folder)
+    lake.append_events(many(3, "a"), app="a", version=0)
+    lake.append_events(many(3, "b"), app="a", version=1)
+    wanted = parse("lane", NOON, dt.UTC)
+    assert search(lake, wanted).num_rows == 6
+    upkeep.compact(lake, today=dt.date(2026, 12, 1))
+    assert search(Lake(tmp_path / folder, create=False), wanted).num_rows == 6
+    assert check(lake, deep=True).clean
+    assert len(upkeep.vacuum(lake, hours=0)) == 2
+    assert [entry.name for entry in tmp_path.iterdir()] == [folder]
+
+
+def test_a_folder_that_delta_would_mistake_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LakeError, match="Rename it"):
+        Lake(tmp_path / "a%20b")
 
 
 def test_a_lake_that_is_only_read_is_not_made(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ class Storage:
         else:
             self.local = Path(text).absolute()
             self.uri = str(self.local)
+            if re.search("%[0-9A-Fa-f]{2}", self.uri):  # Delta reads %20 as a blank
+                raise LakeError("a lake's folder cannot have '%' and two digits in its path", text, "Rename it")
             self.filesystem = fs.SubTreeFileSystem(self.uri, fs.LocalFileSystem())
 
     def _option(self, name: str) -> str | None:

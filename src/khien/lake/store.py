@@ -152,7 +152,7 @@ class Lake:
         place = self._place(kind)
         options = self.storage.options or None
         try:
-            return DeltaTable(place, storage_options=options)
+            return DeltaTable(self._place(kind), storage_options=options)
         except TableNotFoundError as error:
             if not self._create:
                 raise LakeError("there is no lake", place, "Give the folder of one with --lake") from error
@@ -163,7 +163,7 @@ class Lake:
             if self.storage.local is not None:
                 Path(place).mkdir(parents=True, exist_ok=True)
             DeltaTable.create(
-                place,
+                self._place(kind),
                 kind.schema,
                 mode="ignore",
                 partition_by=list(kind.partitions),
@@ -171,7 +171,7 @@ class Lake:
                 configuration=_CONFIGURATION,
                 storage_options=options,
             )
-            return DeltaTable(place, storage_options=options)
+            return DeltaTable(self._place(kind), storage_options=options)
 
         return _patiently(make, place)
 
