@@ -114,6 +114,15 @@ def test_a_field_that_is_a_time_is_compared_and_not_matched(lake: Lake) -> None:
         hosts(lake, "time:2026")
 
 
+def test_events_of_a_clock_far_ahead_do_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("khien.lake.search._FEW_ROWS", 0)
+    lake = Lake(tmp_path)
+    for version, day in enumerate((NOON, NOON - dt.timedelta(days=400), NOON + dt.timedelta(days=20_000))):
+        lake.append_events(many(3, str(version), day, host=f"h{version}"), app="a", version=version)
+    assert hosts(lake, "") == ["h2"] * 3 + ["h0"] * 3 + ["h1"] * 3
+    assert hosts(lake, "-host:h2", limit=4) == ["h0"] * 3 + ["h1"]
+
+
 def test_compacting_changes_no_answer_and_sketches_spare_files(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     for version in range(5):

@@ -197,6 +197,12 @@ def _windows(parts: list[_Part], wanted: Search) -> Iterator[tuple[int, int]]:
     if sum(part.file.rows for part in parts) <= _FEW_ROWS:
         width = max(high - low, 1)
     while high > low:
+        ends = [_last(part.file) + 1 for part in parts if _first(part.file) < high]
+        if not ends:
+            return
+        high = min(high, max(ends))  # leap over days without events
+        if high <= low:
+            return
         begin = max(low, high - width)
         yield begin, high
         high = begin
