@@ -64,7 +64,14 @@ def bodies(lane: Path, limit: int) -> list[tuple[bytes, int]]:
 
 def send(argv: list[str]) -> None:
     """The sending process: `send PORT KEY LANE LIMIT RATE SECONDS`; prints what was acknowledged as JSON."""
-    port, key, lane, limit, rate, seconds = int(argv[0]), argv[1], Path(argv[2]), int(argv[3]), float(argv[4]), float(argv[5])
+    port, key, lane, limit, rate, seconds = (
+        int(argv[0]),
+        argv[1],
+        Path(argv[2]),
+        int(argv[3]),
+        float(argv[4]),
+        float(argv[5]),
+    )
     ready = bodies(lane, limit)
     headers = {"Authorization": f"ApiKey {key}", "Content-Type": "application/x-ndjson"}
     started = time.monotonic()
@@ -99,7 +106,16 @@ def send(argv: list[str]) -> None:
     for thread in threads:
         thread.join()
     took = max(mine[3] for mine in totals)
-    print(json.dumps({"events": sum(m[0] for m in totals), "bytes": sum(m[1] for m in totals), "asked_to_wait": sum(m[2] for m in totals), "seconds": took}))
+    print(
+        json.dumps(
+            {
+                "events": sum(m[0] for m in totals),
+                "bytes": sum(m[1] for m in totals),
+                "asked_to_wait": sum(m[2] for m in totals),
+                "seconds": took,
+            }
+        )
+    )
 
 
 class Service:
@@ -115,11 +131,19 @@ class Service:
             f'[[source]]\nid = "bench"\nkind = "bulk"\nunit = "Sample unit"\nkey = "{key.hashed}"\n'
             '[[source]]\nid = "syslog"\nkind = "syslog"\nsenders = ["127.0.0.0/8"]\n'
         )
-        rules = [each for path in sorted(SIGMA.glob("rules*")) if path.name != "rules-placeholder" for each in ("--rules", str(path))]
+        rules = [
+            each
+            for path in sorted(SIGMA.glob("rules*"))
+            if path.name != "rules-placeholder"
+            for each in ("--rules", str(path))
+        ]
         self.log = (folder / "log").open("wb")
-        self.process = subprocess.Popen([str(KHIEN), "up", "--data", str(folder), *rules], stderr=self.log, stdout=self.log)
+        self.process = subprocess.Popen(
+            [str(KHIEN), "up", "--data", str(folder), *rules], stderr=self.log, stdout=self.log
+        )
         self.peak = 0.0
         self.cpu: dict[str, float] = {}
+        self.rss: dict[str, float] = {}
 
     def wait_ready(self) -> None:
         """Until every process has reported and the port answers."""
@@ -142,17 +166,21 @@ class Service:
     def measure(self) -> float:
         """Resident memory of all processes together now, MB; their peak is kept, and their CPU seconds by role."""
         total = 0.0
+        by_role: dict[str, float] = {}
         parent = psutil.Process(self.process.pid)
         for each in [parent, *parent.children(recursive=True)]:
             try:
-                total += each.memory_info().rss / 1e6
+                resident = each.memory_info().rss / 1e6
+                total += resident
                 line = each.cmdline()
                 role = line[3] if "khien.flow.process" in line else "supervise"
+                by_role[role] = resident
                 times = each.cpu_times()
                 self.cpu[role] = times.user + times.system
             except psutil.Error:
                 continue
-        self.peak = max(self.peak, total)
+        if total > self.peak:
+            self.peak, self.rss = total, by_role
         return total
 
     def wait_worked_off(self, events: int, seconds: float) -> float:
@@ -208,18 +236,17 @@ def in_lake(folder: Path, source: str) -> tuple[int, int, int]:
     return row[0], row[0] - row[1], size
 
 
-def syslog(port: int, seconds: float) -> tuple[int, int]:
-    """Send RFC 5424 over one TCP connection, newline framing, as fast as it is taken: messages and bytes."""
+def syslog(port: int, messages: int) -> int:
+    """Send RFC 5424 over one TCP connection, newline framing, as fast as it is taken; how many messages."""
     lines = "".join(
         SYSLOG_LINES[n % 2].format(n % 60, n % 40, 1000 + n % 5000, n % 250, 1024 + n) + "\n" for n in range(5_000)
     ).encode()
     sent = 0
-    started = time.monotonic()
     with socket.create_connection(("127.0.0.1", port)) as out:
-        while time.monotonic() - started < seconds:
+        while sent < messages:
             out.sendall(lines)
             sent += 5_000
-    return sent, len(lines) // 5_000
+    return sent
 
 
 def main() -> int:
@@ -236,7 +263,12 @@ def main() -> int:
         folder = Path(name)
         lane = (args.lanes or make_lane(folder, QUICK_BYTES if args.quick else 0)) / "windows.ndjson"
         results = measure(folder, lane, seconds, args.rate, args.quick)
-    results |= {"date": time.strftime("%Y-%m-%d"), "cores": os.cpu_count(), "python": platform.python_version(), "quick": args.quick}
+    results |= {
+        "date": time.strftime("%Y-%m-%d"),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "quick": args.quick,
+    }
     show(results)
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + "\n")
@@ -284,7 +316,7 @@ def measure(folder: Path, lane: Path, seconds: float, rate: float, quick: bool) 
         stages = {each.name: dict(each.stages) for each in service.statuses()}
         detecting = service.status("detect-00")
         started = time.monotonic()
-        messages, each = syslog(service.syslog_port, 4 if quick else 20)
+        messages = syslog(service.syslog_port, 100_000 if quick else 1_000_000)
         while service.status("collect").sources["syslog"].events < messages and time.monotonic() - started < 60:
             time.sleep(0.05)
         syslog_s = messages / (time.monotonic() - started)
@@ -308,6 +340,7 @@ def measure(folder: Path, lane: Path, seconds: float, rate: float, quick: bool) 
         "lost": sent["events"] - stored + messages - stored_syslog,
         "doubled": doubled + doubled_syslog,
         "rss_mb": service.peak,
+        "rss_by_process_mb": service.rss,
         "compression": sent["bytes"] / lake_bytes if lake_bytes else None,
         "syslog_per_s": syslog_s,
         "stop_s": stop_s,
@@ -319,10 +352,19 @@ def measure(folder: Path, lane: Path, seconds: float, rate: float, quick: bool) 
 def show(results: dict[str, Any]) -> None:
     """Print the tables."""
     print(f"{results['date']}, {results['cores']} cores, Python {results['python']}")
-    print(f"_bulk: {results['events']:,} events in {results['seconds']:.0f} s: {results['events_per_s']:,.0f} events/s; asked to wait {results['asked_to_wait']} times")
-    print(f"arrival to durable finding: p95 at most {results['p95_s']:.2f} s ({results['findings']:,} findings); greatest lag in the first half {results['lag_first_half_s']:.1f} s, in the second {results['lag_second_half_s']:.1f} s")
-    print(f"lost {results['lost']}, doubled {results['doubled']}; all worked off {results['worked_off_s']:.1f} s after the last; stopped in {results['stop_s']:.1f} s")
-    print(f"memory of all processes: {results['rss_mb']:.0f} MB; on disk {results['compression']:.1f} times smaller than as sent")
+    print(
+        f"_bulk: {results['events']:,} events in {results['seconds']:.0f} s: {results['events_per_s']:,.0f} events/s; asked to wait {results['asked_to_wait']} times"
+    )
+    print(
+        f"arrival to durable finding: p95 at most {results['p95_s']:.2f} s ({results['findings']:,} findings); greatest lag in the first half {results['lag_first_half_s']:.1f} s, in the second {results['lag_second_half_s']:.1f} s"
+    )
+    print(
+        f"lost {results['lost']}, doubled {results['doubled']}; all worked off {results['worked_off_s']:.1f} s after the last; stopped in {results['stop_s']:.1f} s"
+    )
+    parts = ", ".join(f"{role} {size:.0f}" for role, size in results["rss_by_process_mb"].items())
+    print(
+        f"memory of all processes at its peak: {results['rss_mb']:.0f} MB ({parts}); on disk {results['compression']:.1f} times smaller than as sent"
+    )
     print(f"syslog over TCP: {results['syslog_per_s']:,.0f} messages/s")
     print("CPU seconds by process, for the _bulk part:")
     for role, spent in sorted(results["cpu_s"].items()):

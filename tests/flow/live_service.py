@@ -192,7 +192,9 @@ class LiveService:
         if not files:
             return []
         connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
-        return connection.execute(f"select {columns} from read_parquet($1, hive_partitioning = true)", [files]).fetchall()
+        return connection.execute(
+            f"select {columns} from read_parquet($1, hive_partitioning = true)", [files]
+        ).fetchall()
 
     def markers(self) -> Counter[str]:
         """How often each marker is in the lake."""
@@ -200,7 +202,9 @@ class LiveService:
 
     def found_markers(self) -> Counter[str]:
         """How often each marker is among the findings of the lake."""
-        return Counter(json.loads(row[0])["CommandLine"].removeprefix("whoami ") for row in self.rows(FINDINGS, "event"))
+        return Counter(
+            json.loads(row[0])["CommandLine"].removeprefix("whoami ") for row in self.rows(FINDINGS, "event")
+        )
 
     def alerts(self) -> list[dict[str, Any]]:
         """The alerts, with their titles and counts."""

@@ -28,7 +28,11 @@ def test_an_event_becomes_a_finding_within_seconds_and_a_row_of_the_lake(service
     service.wait_for("the alert", lambda: any(alert["rule"].endswith("de01") for alert in service.alerts()), 15)
     service.wait_for("the row", lambda: service.markers()["first"] == 1, 30)
     service.wait_for("the finding in the lake", lambda: service.found_markers()["first"] == 1, 30)
-    row = next(row for row in service.rows(EVENTS, "command_line, logsource, host, source, unit, event_id") if row[0] == "whoami first")
+    row = next(
+        row
+        for row in service.rows(EVENTS, "command_line, logsource, host, source, unit, event_id")
+        if row[0] == "whoami first"
+    )
     assert row[1:] == ("windows-sysmon", "PC-01.example.vn", "agents", "Sample unit", "1")
 
 
@@ -58,9 +62,7 @@ def test_repeated_failed_logins_over_syslog_become_one_correlation_alert(service
         for n in range(6):
             line = f"<38>1 {stamp} web-01 sshd 81{n} - - Failed password for root from 203.0.113.9 port 50{n}22 ssh2\n"
             out.sendall(line.encode())
-    service.wait_for(
-        "the correlation", lambda: any(alert["rule"].endswith("de03") for alert in service.alerts()), 40
-    )
+    service.wait_for("the correlation", lambda: any(alert["rule"].endswith("de03") for alert in service.alerts()), 40)
 
 
 def test_rules_are_reloaded_without_losing_an_event(service: LiveService) -> None:

@@ -28,5 +28,7 @@ def check(file: Annotated[Path, typer.Argument(help="The sources file.")]) -> No
     """Read a sources file and say what is in it, or what is wrong."""
     config = load_sources(file)
     for each in config.sources:
-        typer.echo(f"{each.id}: {each.kind}{', ' + each.format if each.format else ''}{', ' + each.unit if each.unit else ''}")
+        typer.echo(
+            f"{each.id}: {each.kind}{', ' + each.format if each.format else ''}{', ' + each.unit if each.unit else ''}"
+        )
     typer.echo(f"{len(config.sources)} sources")

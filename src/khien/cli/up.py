@@ -46,8 +46,12 @@ def default_folder() -> Path:
 
 def up(
     data: Annotated[Path | None, typer.Option(help="Data folder; default: in the user's data folder.")] = None,
-    sources: Annotated[Path | None, typer.Option(help="Sources file; default: sources.toml in the data folder.")] = None,
-    rules: Annotated[list[Path] | None, typer.Option("--rules", help="Rule files or folders; may be given again.")] = None,
+    sources: Annotated[
+        Path | None, typer.Option(help="Sources file; default: sources.toml in the data folder.")
+    ] = None,
+    rules: Annotated[
+        list[Path] | None, typer.Option("--rules", help="Rule files or folders; may be given again.")
+    ] = None,
     level: Annotated[Level, typer.Option(help="Findings of this level and above become alerts.")] = Level.low,
     lanes: Annotated[int, typer.Option(min=1, max=64, help="Spool lanes, each with workers of its own.")] = 1,
     lake: Annotated[str, typer.Option(help="Lake: a folder or s3://bucket/prefix; default: in the data folder.")] = "",

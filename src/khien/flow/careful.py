@@ -15,7 +15,10 @@ _log = structlog.get_logger()
 
 
 class Careful(Generic[T]):
-    """Runs `act(sequence, parcel)`. When it raises, or took the process down before, the events that make it so are set aside."""
+    """Runs `act(sequence, parcel)`.
+
+    When that raises, or took the process down before, the events that make it so are set aside.
+    """
 
     def __init__(self, act: Callable[[int, Parcel], T], doubts: Doubts, aside: SetAside) -> None:
         self._act = act

@@ -13,15 +13,18 @@ import uvloop
 
 from khien.collect.counters import Counters
 from khien.collect.http_server import HttpCollector, server_tls
-from khien.collect.settings import Config, Source, within
+from khien.collect.settings import Config, Source
 from khien.collect.sources import SourcesError, load_sources, watch
 from khien.collect.spool import Spool
-from khien.collect.syslog import Endpoint, Limits, Origin, Peer, SyslogListener
+from khien.collect.syslog import Endpoint, Limits, SyslogListener
+from khien.collect.syslog_sources import SyslogSources
 from khien.collect.tail import Tail, TailLimits
+from khien.errors import KhienError
 from khien.flow.metrics import Figures
 from khien.flow.settings import FlowSettings
 from khien.flow.status import Reporter
 
+_FREE_EVERY = 10.0
 _log = structlog.get_logger()
 
 
@@ -34,8 +37,9 @@ class Collecting:
         self._spool = spool
         self._counters = Counters(spool)
         self._http = HttpCollector(spool, config, self._counters)
+        self._syslog_sources = SyslogSources(config)
         self._syslog = self._make_syslog(config)
-        self._tails: dict[str, Tail] = {}
+        self._tails: dict[str, tuple[Source, Tail]] = {}
         self._report = Reporter(settings.status, "collect")
         figures = Figures(settings)
         self._http.requests.metrics_text = figures.with_own(self._counters.registry())
@@ -49,11 +53,15 @@ class Collecting:
             await self._syslog.start()
 
     async def configure(self, config: Config) -> None:
-        """Use another configuration. Changed listening addresses are used after a restart."""
+        """Use another configuration. Changed listening addresses are used after a restart.
+
+        Raises ListenError for a certificate that cannot be used; the former configuration stays then.
+        """
         if config.listen != self._config.listen:
             _log.warning("listen addresses changed", remedy="restart khien to use them")
-        self._config = config
         self._http.configure(config)
+        self._config = config
+        self._syslog_sources.replace(config)
         if self._syslog is not None:
             self._syslog.reload()
             self._syslog.disconnect()
@@ -64,7 +72,7 @@ class Collecting:
         await self._http.stop()
         if self._syslog is not None:
             await self._syslog.stop()
-        for tail in self._tails.values():
+        for _, tail in self._tails.values():
             await tail.stop()
         self._tails.clear()
         self.report(force=True)
@@ -77,7 +85,7 @@ class Collecting:
         if self._syslog is not None:
             for name, figures in self._syslog.figures.sources.items():
                 self._note(name, figures.spooled, figures.bytes, figures.last)
-        for name, tail in self._tails.items():
+        for name, (_, tail) in self._tails.items():
             self._note(name, tail.figures.lines, tail.figures.bytes, tail.figures.last)
         status.events = sum(source.events for source in status.sources.values())
         status.lag = self._spool.waiting
@@ -98,32 +106,22 @@ class Collecting:
         if not endpoints:
             return None
         tls = server_tls(listen.tls) if listen.tls and listen.syslog_tls else None
-        return SyslogListener(self._spool, self._resolve, endpoints, tls=tls, limits=Limits())
-
-    def _resolve(self, peer: Peer) -> Origin | None:
-        for source in self._config.of_kind("syslog"):
-            if sends(source, peer):
-                return Origin(source.id, source.events_per_second or None)
-        return None
+        return SyslogListener(self._spool, self._syslog_sources, endpoints, tls=tls, limits=Limits())
 
     async def _follow(self, config: Config) -> None:
+        """Follow the file sources of a configuration: new and changed ones anew, others as before."""
         wanted = {source.id: source for source in config.of_kind("file")}
-        for name in [name for name in self._tails if name not in wanted]:
-            await self._tails.pop(name).stop()
+        for name, (source, tail) in list(self._tails.items()):
+            if wanted.get(name) != source:
+                await tail.stop()
+                del self._tails[name]
         for name, source in wanted.items():
             if name not in self._tails:
                 limits = TailLimits(max_line=source.max_line, events_per_second=source.events_per_second)
                 place = self._settings.folder / "checkpoints"
                 tail = Tail(self._spool, source.id, source.paths, place, format=source.format, limits=limits)
                 await tail.start()
-                self._tails[name] = tail
-
-
-def sends(source: Source, peer: Peer) -> bool:
-    """Whether a syslog source is the one a peer sends for: by its certificate's names, or its address."""
-    if source.certificates:
-        return any(name in source.certificates for name in peer.names)
-    return within(peer.address, source.senders)
+                self._tails[name] = source, tail
 
 
 async def _run(settings: FlowSettings, file: Path, stopping: Callable[[], bool]) -> None:
@@ -140,13 +138,21 @@ async def _run(settings: FlowSettings, file: Path, stopping: Callable[[], bool])
 
     async def reload() -> None:
         async for new in watch(file, bad, known=raw):
-            await collecting.configure(new)
-            _log.info("sources reloaded", sources=len(new.sources))
+            try:
+                await collecting.configure(new)
+            except KhienError as error:
+                _log.error("sources not reloaded", error=str(error))
+            else:
+                _log.info("sources reloaded", sources=len(new.sources))
 
     reloading = asyncio.create_task(reload())
+    freed = time.monotonic()
     try:
         while not stopping():
             collecting.report()
+            if time.monotonic() - freed >= _FREE_EVERY:  # also where nothing arrives
+                await spool.free()
+                freed = time.monotonic()
             await asyncio.sleep(0.1)
     finally:
         reloading.cancel()

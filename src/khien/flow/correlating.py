@@ -27,7 +27,8 @@ _log = structlog.get_logger()
 
 def frontier(detecting: list[ProcessStatus], now: int) -> int:
     """Up to which time of arrival all lanes have stored their hits, microseconds UTC; -1 when that is not known."""
-    reached = [status.at - max(int(status.lag_seconds * 1_000_000) if status.lag else 0, _MARGIN) for status in detecting]
+    behind = [int(status.lag_seconds * 1_000_000) if status.lag else 0 for status in detecting]
+    reached = [status.at - max(lag, _MARGIN) for status, lag in zip(detecting, behind, strict=True)]
     return min([*reached, now], default=-1) if reached else -1
 
 

@@ -20,8 +20,8 @@ from khien.events.timestamps import parse_time
 from khien.flow.parcels import blocks, format_of, is_json_lines
 from khien.formats.json_records import line_records, shaped
 from khien.formats.windows_shapes import FLAT_NAMES
-from khien.lake.schema import EVENT_SCHEMA, MOMENT
 from khien.hunt.assembly import dump
+from khien.lake.schema import EVENT_SCHEMA, MOMENT
 
 UNPARSED = "unparsed"
 _DAY = 86_400_000_000
@@ -59,7 +59,10 @@ class RowMaker:
         names += [["Channel"], ["EventID"]]
         self._extractor = Extractor(names, _NESTED)
         self._products = {
-            source.product for table in classifier.tables.values() for entry in table.entries for source in entry.logsources
+            source.product
+            for table in classifier.tables.values()
+            for entry in table.entries
+            for source in entry.logsources
         }
         self.unparsed: dict[str, int] = {}
         self.skew: float | None = None
@@ -94,7 +97,7 @@ class RowMaker:
         parts = []
         if count:
             arrays = [
-                pa.Array.from_buffers(pa.string(), count, [pa.py_buffer(valid), pa.py_buffer(offsets), pa.py_buffer(text)])
+                pa.Array.from_buffers(pa.string(), count, list(map(pa.py_buffer, (valid, offsets, text))))
                 for offsets, text, valid in buffers
             ]
             places = np.frombuffer(numbers, dtype="<u4").astype(np.int64) + 1
@@ -212,6 +215,5 @@ def _assemble(
     columns["source"] = pa.repeat(parcel.source, count)
     columns["unit"] = pa.repeat(unit, count)
     columns["spool"] = pc.binary_join_element_wise(f"{lane}:{sequence}:", numbers.cast(pa.string()), "")
-    arrays = [columns.get(name.name, None) for name in EVENT_SCHEMA]
-    arrays = [pa.nulls(count, each.type) if array is None else array for array, each in zip(arrays, EVENT_SCHEMA, strict=True)]
+    arrays = [columns[each.name] if each.name in columns else pa.nulls(count, each.type) for each in EVENT_SCHEMA]
     return pa.Table.from_arrays(arrays, schema=EVENT_SCHEMA)

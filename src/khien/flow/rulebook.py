@@ -18,7 +18,10 @@ _log = structlog.get_logger()
 
 
 class Rulebook:
-    """`plan`: the rules now. `cache`: the folder of compiled rule sets. Raises KhienError when nothing can be loaded."""
+    """`plan`: the rules now. `cache`: the folder of compiled rule sets.
+
+    Raises KhienError when nothing can be loaded.
+    """
 
     def __init__(
         self, folders: tuple[Path, ...], level: str, cache: Path | None, placeholders: Path | None = None

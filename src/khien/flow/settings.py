@@ -8,12 +8,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class FlowSettings:
-    """`folder`: the data folder. `rules`: rule files and folders; `cache`: of compiled
-    ones. `sources`: the sources file. `lake`: its root, a folder or S3 URI.
+    """`folder`: the data folder. `rules`: rule files and folders; `cache`: of compiled ones. `sources`: their file.
 
-    `lanes`: spool lanes, each with a detecting worker of its own. `level`: the least severe level that
-    becomes an alert. `spool_bytes`: the most the spool takes on disk, `min_free` what it leaves free. `store_bytes`, `store_seconds`: a batch is written to the lake when it has so much or is so
-    old. `lateness`: seconds that an event may be late for correlations.
+    `lake`: its root, a folder or S3 URI ("": a folder of the data folder). `lanes`: spool lanes, each with
+    workers of its own. `level`: the least severe level that becomes an alert. `spool_bytes`: the most the spool
+    takes on disk, `min_free` what it leaves free. `store_bytes`, `store_seconds`: a batch is written to the
+    lake when it has so much or is so old. `lateness`: seconds that an event may be late for correlations.
     """
 
     folder: Path
@@ -25,7 +25,7 @@ class FlowSettings:
     lanes: int = 1
     level: str = "low"
     placeholders: Path | None = None
-    store_bytes: int = 96 << 20
+    store_bytes: int = 48 << 20
     store_seconds: float = 10.0
     lateness: float = 900.0
     spool_bytes: int = 20 << 30

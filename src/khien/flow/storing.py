@@ -11,8 +11,8 @@ import structlog
 from khien.collect.spool import LaneReader, Parcel, Position
 from khien.errors import KhienError
 from khien.events.mapping import Classifier
-from khien.flow.rows import RowMaker
 from khien.flow.careful import Careful
+from khien.flow.rows import RowMaker
 from khien.flow.setaside import Doubts, SetAside
 from khien.flow.settings import FlowSettings
 from khien.flow.status import Reporter
