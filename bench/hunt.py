@@ -24,10 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from evtx_lane import write_lane
+from lanes import SHARED, SIGMA, corpus
 
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("KHIEN_SHARED", ROOT.parent / "shared"))
-SIGMA = SHARED / "data" / "sigma"
 KHIEN = Path(sys.executable).with_name("khien")
 QUICK_BYTES = 120_000_000
 LARGE_BYTES = 10_000_000_000
@@ -191,7 +189,7 @@ def main() -> int:
     parser.add_argument("--lanes", type=Path, help="folder with windows.ndjson and process.ndjson")
     parser.add_argument("--rules", action="append", help="rule folder; may be given again")
     args = parser.parse_args()
-    rules = args.rules or [str(p) for p in sorted(SIGMA.glob("rules*")) if p.name != "rules-placeholder"]
+    rules = args.rules or corpus()
     results: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),
         "cores": os.cpu_count(),

@@ -37,8 +37,10 @@ from khien.lake.schema import EVENT_SCHEMA, EVENTS
 from khien.lake.search import search
 from khien.lake.search_language import parse
 from khien.lake.store import Lake
+from lanes import windows_lane
 
 BATCH = 50_000
+RECORDED_BYTES = 1_000_000_000
 DENSITY = 50_000_000 / 30
 END = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 COPIES = 20
@@ -71,7 +73,11 @@ def main() -> int:
             f"machine: {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, DuckDB {duckdb.__version__}"
         )
         if not (root / "events" / "_delta_log").exists():
-            build(root, options.lane, events, days, 100_000 if options.quick else 400_000, figures)
+            with tempfile.TemporaryDirectory() as made:
+                lane = options.lane or windows_lane(
+                    Path(made), RECORDED_BYTES // 4 if options.quick else RECORDED_BYTES
+                )
+                build(root, lane, events, days, 100_000 if options.quick else 400_000, figures)
         lake = Lake(root)
         files = lake.files(EVENTS)
         rows, size = sum(file.rows for file in files), sum(file.size for file in files)
@@ -95,9 +101,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small lake, at most 45 s")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument(
-        "--lane", type=Path, default=Path(os.environ.get("KHIEN_LANE", "/tmp/lanes/windows.ndjson")), help="NDJSON"
-    )
+    parser.add_argument("--lane", type=Path, help="a file of Windows events as JSON lines; default: recorded ones")
     parser.add_argument("--events", type=int, help="how many events (default: as dense as 50 million in 30 days)")
     parser.add_argument("--days", type=int, help="of how many days (default 30)")
     parser.add_argument("--lake", type=Path, help="build it here and keep it, or ask the one that is here")

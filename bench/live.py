@@ -33,10 +33,8 @@ from khien.collect.keys import new_key
 from khien.flow.status import ProcessStatus, quantile, read_all
 from khien.lake.schema import EVENTS
 from khien.lake.store import Lake
+from lanes import corpus, windows_lane
 
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("KHIEN_SHARED", ROOT.parent / "shared"))
-SIGMA = SHARED / "data" / "sigma"
 KHIEN = Path(sys.executable).with_name("khien")
 CONNECTIONS = 4
 BATCH = 1_000
@@ -131,12 +129,7 @@ class Service:
             f'[[source]]\nid = "bench"\nkind = "bulk"\nunit = "Sample unit"\nkey = "{key.hashed}"\n'
             '[[source]]\nid = "syslog"\nkind = "syslog"\nsenders = ["127.0.0.0/8"]\n'
         )
-        rules = [
-            each
-            for path in sorted(SIGMA.glob("rules*"))
-            if path.name != "rules-placeholder"
-            for each in ("--rules", str(path))
-        ]
+        rules = [each for path in corpus() for each in ("--rules", path)]
         self.log = (folder / "log").open("wb")
         self.process = subprocess.Popen(
             [str(KHIEN), "up", "--data", str(folder), *rules], stderr=self.log, stdout=self.log
@@ -256,12 +249,12 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--rate", type=float, default=20_000, help="events/s to send; 0: as fast as they are taken")
-    parser.add_argument("--lanes", type=Path, help="folder with windows.ndjson")
+    parser.add_argument("--lane", type=Path, help="a file of Windows events as JSON lines; default: recorded ones")
     args = parser.parse_args()
     seconds = args.seconds or (12 if args.quick else 180)
     with tempfile.TemporaryDirectory(prefix="khien-live-") as name:
         folder = Path(name)
-        lane = (args.lanes or make_lane(folder, QUICK_BYTES if args.quick else 0)) / "windows.ndjson"
+        lane = args.lane or windows_lane(folder, QUICK_BYTES if args.quick else 0)
         results = measure(folder, lane, seconds, args.rate, args.quick)
     results |= {
         "date": time.strftime("%Y-%m-%d"),
@@ -273,25 +266,6 @@ def main() -> int:
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + "\n")
     return 0
-
-
-def make_lane(folder: Path, limit: int) -> Path:
-    """The Windows lane, or its first part."""
-    lanes = folder / "lanes"
-    lanes.mkdir()
-    sys.path.insert(0, str(SHARED / "tools"))
-    import bench_lanes
-
-    size = 0
-    with (lanes / "windows.ndjson").open("wb") as out:
-        for _, data in bench_lanes.recordings():
-            for line in data.splitlines():
-                if b'"EventID"' in line and b'"Channel"' in line and line.startswith(b"{"):
-                    out.write(line + b"\n")
-                    size += len(line) + 1
-            if limit and size > limit:
-                break
-    return lanes
 
 
 def measure(folder: Path, lane: Path, seconds: float, rate: float, quick: bool) -> dict[str, Any]:

@@ -56,6 +56,8 @@ def up(
     lanes: Annotated[int, typer.Option(min=1, max=64, help="Spool lanes, each with workers of its own.")] = 1,
     lake: Annotated[str, typer.Option(help="Lake: a folder or s3://bucket/prefix; default: in the data folder.")] = "",
     store_seconds: Annotated[float, typer.Option(min=0.5, max=600, help="How often events go into the lake.")] = 10.0,
+    keep_days: Annotated[int, typer.Option(min=0, help="Days that events are kept; 0: for ever.")] = 180,
+    keep_size: Annotated[str, typer.Option(help="The most that events take on disk, e.g. 500GB.")] = "",
     lateness: Annotated[float, typer.Option(min=0, help="Seconds that events may be late for correlations.")] = 900.0,
     placeholders: Annotated[Path | None, typer.Option(help="YAML file with placeholder values.")] = None,
 ) -> None:
@@ -80,6 +82,8 @@ def up(
         level=str(level),
         placeholders=placeholders.resolve() if placeholders else None,
         store_seconds=store_seconds,
+        keep_days=keep_days,
+        keep_size=keep_size,
         lateness=lateness,
     )
     set_up_logs("supervise")

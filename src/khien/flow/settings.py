@@ -13,7 +13,8 @@ class FlowSettings:
     `lake`: its root, a folder or S3 URI ("": a folder of the data folder). `lanes`: spool lanes, each with
     workers of its own. `level`: the least severe level that becomes an alert. `spool_bytes`: the most the spool
     takes on disk, `min_free` what it leaves free. `store_bytes`, `store_seconds`: a batch is written to the
-    lake when it has so much or is so old. `lateness`: seconds that an event may be late for correlations.
+    lake when it has so much or is so old. `keep_days`, `keep_size`: what the lake keeps (0, "": everything).
+    `lateness`: seconds that an event may be late for correlations.
     """
 
     folder: Path
@@ -28,6 +29,8 @@ class FlowSettings:
     store_bytes: int = 48 << 20
     store_seconds: float = 10.0
     lateness: float = 900.0
+    keep_days: int = 180
+    keep_size: str = ""
     spool_bytes: int = 20 << 30
     min_free: int = 1 << 30
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from khien.flow.chores import Chores
 from khien.flow.process import encode
 from khien.flow.settings import FlowSettings
 from khien.flow.status import read_all
@@ -96,11 +97,14 @@ class Supervisor:
     def run(self, stopping: Callable[[], bool]) -> None:
         """Start, watch until `stopping()`, stop."""
         self.start()
+        upkeep = Chores(self.settings)
         try:
             while not stopping():
                 self.look()
+                upkeep.look()
                 time.sleep(0.2)
         finally:
+            upkeep.stop()
             self.stop()
 
     def _start(self, child: Child) -> None:
