@@ -8,8 +8,9 @@ from itertools import repeat
 
 from khien.engine.clauses import required_texts
 from khien.engine.evidence import Evidence
+from khien.engine.forms import Form, Forms, Vocabulary
 from khien.engine.matcher import NOTHING
-from khien.engine.plan import Compiled, Folded, Plan, Settled, Vocabulary, fold_rules
+from khien.engine.plan import Compiled, Plan, Settled
 from khien.engine.row import Row
 from khien.engine.values import refers
 from khien.events.batch import MISSING, EventBatch, EventKind, ValueScan
@@ -40,8 +41,9 @@ class Detector:
     def __init__(self, rules: RuleSet) -> None:
         self.ruleset = rules
         self._judges: dict[EventKind, _Judge] = {}
-        self._by_rules: dict[tuple[Folded, ...], _Judge] = {}
-        self._vocabulary = Vocabulary()
+        self._by_forms: dict[tuple[Form, ...], _Judge] = {}
+        self._vocabulary = Vocabulary(rules.rules)
+        self._forms = Forms(self._vocabulary)
         self._event_ids: dict[int, frozenset[str] | None] = {}
         self._by_source: dict[LogSource, list[tuple[int, Rule]]] = {}
         for at, rule in enumerate(rules.rules):
@@ -56,11 +58,11 @@ class Detector:
         if judge is None:
             if len(self._judges) >= _MOST_PLANS:
                 self._judges.clear()
-                self._by_rules.clear()
-            folded = fold_rules(kind, self._rules_for(kind))
-            judge = self._by_rules.get(folded)
+                self._by_forms.clear()
+            forms = tuple(form for rule in self._rules_for(kind) if (form := self._forms.of(rule, kind)) is not None)
+            judge = self._by_forms.get(forms)
             if judge is None:
-                judge = self._by_rules[folded] = _Judge(Plan(folded, self._vocabulary))
+                judge = self._by_forms[forms] = _Judge(Plan(forms, self._vocabulary))
             self._judges[kind] = judge
         return judge
 

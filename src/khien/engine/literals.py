@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import lru_cache
 from typing import Any
 
 from khien.rules.model import STAR, Parts
@@ -22,6 +23,7 @@ _MOST_CHOICES = 64
 _SHORTEST = 2  # shorter literals occur in nearly every text
 
 
+@lru_cache(maxsize=65_536)
 def needles(parts: Parts) -> tuple[list[str], bool] | None:
     """What to look for in START + lower-cased text + END to find the pattern.
 
@@ -63,6 +65,7 @@ def parsed(pattern: str) -> Any:
         return _parser.parse(pattern)
 
 
+@lru_cache(maxsize=8_192)
 def regex_literals(pattern: str, flags: str) -> list[str] | None:
     """Lower-case texts of which every match of the expression holds at least one.
 

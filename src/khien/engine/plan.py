@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from khien.engine.clauses import Clause, clauses
-from khien.engine.literals import regex_literals
-from khien.engine.matcher import NOTHING, Matcher, Signatures
+from khien.engine.forms import CLAUSES, NARROW, Form, Vocabulary
+from khien.engine.matcher import NOTHING, Signatures
 from khien.engine.row import Check, Row, all_contained, any_contained, check_of, contained
-from khien.engine.values import holds
-from khien.events.batch import MISSING, EventKind, Value
-from khien.rules.folding import FALSE, fold, tests_of
 from khien.rules.model import (
-    STAR,
     And,
     Const,
     FieldRef,
@@ -24,30 +19,13 @@ from khien.rules.model import (
     Node,
     Not,
     Or,
-    Regex,
     Rule,
     Test,
-    Text,
 )
 
 Masks = tuple[int, int, int]
 # From the indexed tests passed to whether a condition holds, or what is left of it.
 Partial = Callable[[frozenset[int]], bool | Check]
-_CLAUSES = 3
-_RARE = 4
-_BLIND = 1_000
-_NARROW = 1_400
-"""Fields with fewer tests are indexed whole: their values recur, or their tests are few."""
-
-
-@dataclass(frozen=True, slots=True)
-class Folded:
-    """A rule for events of one kind: what is left of its conditions (any of them may hold)."""
-
-    rule: Rule
-    conditions: tuple[Node, ...]
-    constants: frozenset[Test]
-    """Tests that hold for every event of the kind."""
 
 
 @dataclass(slots=True, eq=False)
@@ -78,27 +56,6 @@ class Settled:
 
     def __bool__(self) -> bool:
         return bool(self.certain or self.open)
-
-
-class Vocabulary:
-    """The tests of all plans of a detector, numbered, and the matchers that plans share."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[Test, int] = {}
-        self._signatures: dict[frozenset[int], Signatures] = {}
-
-    def number(self, test: Test) -> int:
-        """The number of a test; equal tests have one."""
-        return self.numbers.setdefault(test, len(self.numbers))
-
-    def signatures(self, tests: Iterable[Test]) -> Signatures:
-        """The signatures of values by these tests of one field; one object for equal sets."""
-        numbered = {self.number(test): test for test in tests}
-        key = frozenset(numbered)
-        known = self._signatures.get(key)
-        if known is None:
-            known = self._signatures[key] = Signatures(Matcher(numbered.items()))
-        return known
 
 
 class Column:
@@ -140,73 +97,62 @@ class Plan:
     `read`: the Sigma fields to read; `indexed`: the positions among them of the columns.
     """
 
-    def __init__(self, rules: Sequence[Folded], vocabulary: Vocabulary) -> None:
-        self.vocabulary = vocabulary
-        used: Counter[Test] = Counter()
-        for each in rules:
-            used.update(dict.fromkeys(test for node in each.conditions for test in tests_of(node)).keys())
-        self.keywords = tuple(test for test in used if isinstance(test, Keyword | KeywordRegex))
-        self.read = tuple(dict.fromkeys(name for test in used for name in _fields(test)))
+    def __init__(self, forms: Sequence[Form], vocabulary: Vocabulary) -> None:
+        tests: dict[int, Test] = {}
+        for form in forms:
+            tests.update(form.tests)
+        self.tests = frozenset(tests.values())
+        self.keywords = tuple(test for test in tests.values() if isinstance(test, Keyword | KeywordRegex))
+        self.read = tuple(dict.fromkeys(name for test in tests.values() for name in _fields(test)))
         self.positions = {name: at for at, name in enumerate(self.read)}
-        self.tests = frozenset(used)
         self._checks: dict[Test, Check] = {}
         # Comparisons of two fields that are part of a signature: that they may hold.
         self.references = {
-            test: vocabulary.number(test) for test in used if isinstance(test, FieldRef) and test.how == "equals"
+            test: number for number, test in tests.items() if isinstance(test, FieldRef) and test.how == "equals"
         }
-        nodes = [Or(each.conditions) if len(each.conditions) > 1 else each.conditions[0] for each in rules]
-        index = self._choose(nodes, used)
-        self._numbers = {test: vocabulary.number(test) for test in index}
-        self._compile_columns(index)
-        self.rules = [Compiled(at, each.rule, nodes[at], each.constants) for at, each in enumerate(rules)]
+        index = self._choose(forms, tests, vocabulary)
+        self._numbers = {test: number for number, test in index.items()}
+        self._compile_columns(index, vocabulary)
+        self.rules = [Compiled(at, form.rule, form.condition, form.constants) for at, form in enumerate(forms)]
 
-    def _choose(self, nodes: Sequence[Node], used: Counter[Test]) -> list[Test]:
+    def _choose(self, forms: Sequence[Form], tests: dict[int, Test], vocabulary: Vocabulary) -> dict[int, Test]:
         """The tests to index, and the masks that say which clauses of which rules they belong to."""
-        tests = list(used)
-        places = {test: at for at, test in enumerate(tests)}
-
-        sizes = Counter(test.field for test in tests if not isinstance(test, Keyword | KeywordRegex))
-
-        def is_narrow(test: Test) -> bool:
-            return not isinstance(test, Keyword | KeywordRegex) and sizes[test.field] < _NARROW
-
-        def weigh(test: Test) -> Clause | None:
-            if isinstance(test, FieldRef):
-                return None
-            last_resort = _BLIND if _is_blind(test) and not is_narrow(test) else 0
-            return used[test] + _commonness(test) + last_resort, frozenset({places[test]})
-
-        found = [clauses(node, weigh, _CLAUSES) for node in nodes]
-        index = {test for each in found if each for test in each[0][1]}
+        sizes = Counter(test.field for test in tests.values() if not isinstance(test, Keyword | KeywordRegex))
+        index = {number for form in forms if form.clauses for number in form.clauses[0][1]}
+        index |= tests.keys() & vocabulary.rare
         index |= {
-            places[test] for test in tests if not isinstance(test, FieldRef) and (is_narrow(test) or _is_rare(test))
+            number
+            for number, test in tests.items()
+            if not isinstance(test, FieldRef | Keyword | KeywordRegex) and sizes[test.field] < NARROW
         }
-        number = self.vocabulary.number
-        self.test_masks: dict[int, Masks] = {}
-        free = [0, 0, 0]  # rules without an n-th clause
-        for at, each in enumerate(found):
-            worthwhile = each[:1] + [clause for clause in each[1:] if clause[1] <= index]
-            for nth in range(_CLAUSES):
-                if nth >= len(worthwhile):
-                    free[nth] |= 1 << at
+        masks: list[dict[int, int]] = [{} for _ in range(CLAUSES)]
+        free = [0] * CLAUSES  # rules without an n-th clause
+        for at, form in enumerate(forms):
+            bit = 1 << at
+            usable = [clause for nth, clause in enumerate(form.clauses) if not nth or clause[1] <= index]
+            for nth in range(CLAUSES):
+                if nth >= len(usable):
+                    free[nth] |= bit
                     continue
-                for place in worthwhile[nth][1]:
-                    index.add(place)
-                    masks = list(self.test_masks.get(number(tests[place]), (0, 0, 0)))
-                    masks[nth] |= 1 << at
-                    self.test_masks[number(tests[place])] = (masks[0], masks[1], masks[2])
+                mine = masks[nth]
+                for number in usable[nth][1]:
+                    mine[number] = mine.get(number, 0) | bit
+        first, second, third = masks
+        self.test_masks: dict[int, Masks] = {
+            number: (first.get(number, 0), second.get(number, 0), third.get(number, 0))
+            for number in first.keys() | second.keys() | third.keys()
+        }
         self.free: Masks = (free[0], free[1], free[2])
-        return [tests[place] for place in sorted(index)]
+        return {number: tests[number] for number in sorted(index)}
 
-    def _compile_columns(self, index: Iterable[Test]) -> None:
-        by_field: dict[str, list[Test]] = {}
-        keywords: list[Keyword | KeywordRegex] = []
-        for test in index:
+    def _compile_columns(self, index: Mapping[int, Test], vocabulary: Vocabulary) -> None:
+        by_field: dict[str, dict[int, Test]] = {}
+        keywords: dict[int, Test] = {}
+        for number, test in index.items():
             if isinstance(test, Keyword | KeywordRegex):
-                keywords.append(test)
+                keywords[number] = test
             else:
-                by_field.setdefault(test.field, []).append(test)
-        vocabulary = self.vocabulary
+                by_field.setdefault(test.field, {})[number] = test
         self.columns = [Column(vocabulary.signatures(mine), self.test_masks) for mine in by_field.values()]
         self.indexed = tuple(self.positions[name] for name in by_field)
         self.text = Column(vocabulary.signatures(keywords), self.test_masks) if keywords else None
@@ -384,64 +330,3 @@ def _fields(test: Test) -> tuple[str, ...]:
     if isinstance(test, Keyword | KeywordRegex):
         return ()
     return (test.field, test.other) if isinstance(test, FieldRef) else (test.field,)
-
-
-def fold_rules(kind: EventKind, rules: Iterable[Rule]) -> tuple[Folded, ...]:
-    """The rules that can match events of a kind, with tests on the kind's constants worked in."""
-    constants = {name: value for name, value in kind.constants.items() if value is not MISSING}
-    folded = (_fold_rule(rule, kind, constants) for rule in rules)
-    return tuple(each for each in folded if each.conditions)
-
-
-def _fold_rule(rule: Rule, kind: EventKind, constants: Mapping[str, Value]) -> Folded:
-    true: set[Test] = set()
-    aliases = kind.aliases
-
-    def decide(test: Test) -> bool | None:
-        if isinstance(test, Keyword | KeywordRegex | FieldRef):
-            return None
-        field = test.field
-        if field in aliases:
-            field = next((name for name in aliases[field] if name in constants), "")
-        if field not in constants:
-            return None
-        known = _holds(test, constants[field])
-        if known:
-            true.add(test)
-        return known
-
-    conditions = tuple(node for condition in rule.conditions if (node := fold(condition, decide)) != FALSE)
-    return Folded(rule, conditions, frozenset(true))
-
-
-def _holds(test: Test, value: Value) -> bool:
-    if type(test) is Text and len(test.parts) == 1 and not test.cased and type(value) in (str, int):
-        text = test.parts[0]
-        if isinstance(text, str):  # nearly always; `holds` compiles an expression
-            return text.lower() == str(value).lower()
-    return holds(test, value)
-
-
-def _commonness(test: Test) -> float:
-    """A guess at how common a test's values are: short literals occur in many texts."""
-    return 8 / (2 + _sharpness(test))
-
-
-def _is_rare(test: Test) -> bool:
-    """Whether a test has a literal to look for that few texts hold by chance."""
-    if isinstance(test, Regex):
-        return not _is_blind(test)
-    if not isinstance(test, Text):
-        return False
-    return _sharpness(test) >= _RARE or (len(test.parts) > 0 and STAR not in (test.parts[0], test.parts[-1]))
-
-
-def _is_blind(test: Test) -> bool:
-    """Whether a test is an expression without a literal to look for."""
-    return isinstance(test, Regex | KeywordRegex) and regex_literals(test.pattern, test.flags) is None
-
-
-def _sharpness(test: Test) -> int:
-    """The longest literal of a test: longer ones are rarer."""
-    parts = getattr(test, "parts", ())
-    return max((len(part) for part in parts if isinstance(part, str)), default=0)
