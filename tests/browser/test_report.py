@@ -78,7 +78,7 @@ def day() -> list[Finding]:
     return out
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("there is no chromium here: run `make browser`, or name one in KHIEN_CHROMIUM")
