@@ -25,13 +25,16 @@ Opener = Callable[[], AbstractContextManager[BinaryIO]]
 class Input:
     """Something to read. `path` is its label; `size` in bytes, None when not known beforehand.
 
-    `splittable`: a plain file, of which several processes may read different ranges.
+    `splittable`: a plain file, of which several processes may read different ranges. `format`: the name of its
+    format where that is known beforehand ("json": of JSON lines). `before`: what its first record counts on from.
     """
 
     path: str
     size: int | None
     open: Opener
     splittable: bool = False
+    format: str = ""
+    before: int = 0
 
 
 class UpTo(io.RawIOBase):

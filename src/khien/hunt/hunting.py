@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from khien.engine.hit import CorrelationMatch
+from khien.engine.hit import CorrelationMatch, Hit
 from khien.engine.spill import HitSorter
 from khien.errors import Problem
 from khien.formats.inputs import Input
@@ -32,6 +32,19 @@ class Sink(Protocol):
 
     def write_line(self, line: bytes) -> None:
         """One finding, with its newline."""
+
+
+class Keeper(Protocol):
+    """Remembers how far a hunt has come, so that another can go on from there."""
+
+    def hits(self) -> Iterable[Hit]:
+        """The hits of inputs that were done before."""
+
+    def keep(self, hits: Iterable[Hit]) -> None:
+        """Hits of the input at work."""
+
+    def done(self, path: str, tally: Tally) -> None:
+        """All that came of an input has gone to the sink and to `keep`."""
 
 
 @dataclass(slots=True)
@@ -53,16 +66,27 @@ Watch = Callable[[Tally], None]
 class Hunt:
     """Runs a plan over inputs."""
 
-    def __init__(self, plan: HuntPlan, sink: Sink, watch: Watch | None = None) -> None:
+    def __init__(
+        self,
+        plan: HuntPlan,
+        sink: Sink,
+        watch: Watch | None = None,
+        *,
+        keeper: Keeper | None = None,
+        tally: Tally | None = None,
+    ) -> None:
         self.plan = plan
         self.sink = sink
-        self.tally = Tally()
+        self.tally = tally or Tally()
+        self._keeper = keeper
         self._watch = watch or (lambda tally: None)
         self._hits = HitSorter()
 
     def run(self, inputs: Iterable[Input]) -> Tally:
         """Hunt through the inputs in order; findings come in the order of the inputs, correlations last."""
         started = time.perf_counter()
+        for hit in self._keeper.hits() if self._keeper else ():
+            self._hits.add(hit)
         gc.disable()
         try:
             if self.plan.options.jobs > 1:
@@ -72,11 +96,12 @@ class Hunt:
                 for each in inputs:
                     self.tally.files += 1
                     for progress in worker.hunt(Part(each)):
-                        self._take(progress, 0)
+                        self._take(progress, each.before)
+                    self._done(each)
             self._correlate()
         finally:
             gc.enable()
-            self.tally.seconds = time.perf_counter() - started
+            self.tally.seconds += time.perf_counter() - started
             self._watch(self.tally)
         return self.tally
 
@@ -84,13 +109,22 @@ class Hunt:
         tally = self.tally
         for encoded, _ in progress.findings:
             self.sink.write_line(encoded.line(before))
-        for hit in progress.hits:
-            self._hits.add(msgspec.structs.replace(hit, record=hit.record + before) if before else hit)
+        hits = progress.hits
+        if before:
+            hits = [msgspec.structs.replace(hit, record=hit.record + before) for hit in hits]
+        for hit in hits:
+            self._hits.add(hit)
+        if hits and self._keeper:
+            self._keeper.keep(hits)
         tally.findings += len(progress.findings)
         tally.problems += [_shifted(problem, before) for problem in progress.problems]
         tally.events += progress.events
         tally.read += progress.read
         self._watch(tally)
+
+    def _done(self, each: Input) -> None:
+        if self._keeper:
+            self._keeper.done(each.path, self.tally)
 
     def _correlate(self) -> None:
         if not self.plan.correlations:
@@ -140,11 +174,13 @@ class Hunt:
                 continue
             ranged = part.start is not None
             path = part.input.path
-            lines = before.get(path, 0) if ranged else 0
+            lines = before.get(path, 0) if ranged else part.input.before
             for progress in done:
                 self._take(progress, lines)
             if ranged:
                 before[path] = lines + sum(progress.lines for progress in done)
+            else:
+                self._done(part.input)
 
     def _lost(self, part: Part) -> None:
         self.tally.problems.append(

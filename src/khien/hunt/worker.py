@@ -131,14 +131,17 @@ class Worker:
             yield from self._lines(cast(BinaryIO, counted), path, report, counted)
             return
         counted.watch(source)
+        if part.input.format == "json":
+            yield from self._lines(cast(BinaryIO, counted), path, report, counted)
+            return
         peeked = Peeked(cast(BinaryIO, counted))
-        encoding = text_encoding(peeked.head)
+        encoding = text_encoding(peeked.head) if not part.input.format else None
         stream = cast(BinaryIO, peeked)
         head = peeked.head
         if encoding:
             stream = cast(BinaryIO, Peeked(cast(BinaryIO, Recoded(stream, encoding))))
             head = cast(Peeked, stream).head
-        chosen = self._format(head, path, report)
+        chosen = self._format(head, part.input, report)
         if chosen is None:
             return
         if chosen.name == "json" and is_lines(head):
@@ -156,13 +159,13 @@ class Worker:
             counted.events += len(block.records)
             yield list(self.classifier.batches(block, path, self.projection)), 0
 
-    def _format(self, head: bytes, path: str, report: Report) -> Format | None:
-        wanted = self.plan.options.input_format
+    def _format(self, head: bytes, each: Input, report: Report) -> Format | None:
+        wanted = self.plan.options.input_format or each.format
         chosen = formats()[wanted] if wanted else sniff(head)
         if chosen is None:
             what = "is in no known log format" if head else "is empty"
             remedy = "Name its format with --input-format if it is a log" if head else ""
-            report(Problem(path, "", what, remedy))
+            report(Problem(each.path, "", what, remedy))
         return chosen
 
     def _lines(
