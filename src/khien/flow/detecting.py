@@ -94,8 +94,8 @@ class Detecting:
         name = f"detect-{lane:02d}"
         self._aside = SetAside(settings.set_aside, name)
         self._doubts = Doubts(settings.folder / "doubts", name)
-        self._careful = Careful(lambda sequence, parcel: self._detector.detect(parcel), self._doubts, self._aside)
         self._report = Reporter(settings.status, name)
+        self._careful = Careful(self._detect, self._doubts, self._aside, self._report.tick)
         self._report.status.rules = len(rulebook.plan.ruleset.rules)
         self._archive = FindingArchive(settings, lane)
         self._taken = max(sink.position(lane), 0)
@@ -152,7 +152,7 @@ class Detecting:
                 arrived.append((parcel.received, len(made)))
                 self._count(parcel, out)
             self._archive.add(sequence, made)
-        self._doubts.clear()
+        self._doubts.clear(parcels[-1][0])
         detected = time.perf_counter()
         self._report.spent("detect", detected - started)
         self._at = parcels[-1][0]
@@ -165,6 +165,9 @@ class Detecting:
                 self._report.took(durable - received / 1e6, count)
         self._report.status.findings += len(findings)
         self._report.spent("alerts", time.perf_counter() - detected)
+
+    def _detect(self, sequence: int, parcel: Parcel) -> Outcome:
+        return self._detector.detect(parcel)
 
     def _live(self, sequence: int, parcel: Parcel, out: Outcome) -> list[LiveFinding]:
         now = time.time_ns() // 1000

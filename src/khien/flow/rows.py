@@ -114,11 +114,16 @@ class RowMaker:
         return parts or [EVENT_SCHEMA.empty_table()]
 
     def _json_line(self, rows: _Rows, number: int, parcel: Parcel, line: bytes) -> None:
+        reason = "is no JSON object"
+        records: list[Event] = []
         try:
-            for record in line_records(line):
+            records = line_records(line)
+            for record in records:
                 self._record(rows, number, *shaped(record), None)
         except (ValueError, RecursionError) as error:
-            self._unparsed(rows, number, parcel.source, line.decode("utf-8", "replace"), str(error))
+            records, reason = [], str(error)
+        if not records:
+            self._unparsed(rows, number, parcel.source, line.decode("utf-8", "replace"), reason)
 
     def _record(self, rows: _Rows, number: int, family: str, record: Event, text: str | None) -> None:
         kind = self._classifier.classify(family, record)

@@ -43,8 +43,8 @@ class Storer:
         self._rows = RowMaker(Classifier.load())
         self._aside = SetAside(settings.set_aside, f"store-{lane:02d}")
         self._doubts = Doubts(settings.folder / "doubts", f"store-{lane:02d}")
-        self._careful = Careful(self._table, self._doubts, self._aside)
         self._report = Reporter(settings.status, f"store-{lane:02d}")
+        self._careful = Careful(self._table, self._doubts, self._aside, self._report.tick)
         self._tables: list[pa.Table] = []
         self._bytes = 0
         self._since = 0.0
@@ -122,6 +122,6 @@ class Storer:
                 wait = min(wait * 2, 30.0)
         self._report.status.error = ""
         self._position.save(self._at)
-        self._doubts.clear()
+        self._doubts.clear(self._at)
         self._tables, self._bytes = [], 0
         self._report.spent("lake", time.perf_counter() - started)

@@ -35,6 +35,10 @@ class Child:
     wait: float = _FIRST_WAIT
     not_before: float = 0.0
     restarts: int = 0
+    sign: tuple[int, int] = (0, 0)
+    """The process id and the time in its last status, to see whether that is a new one."""
+    seen: float = 0.0
+    """When it last gave a new sign, or was started, by the clock that is never set."""
 
     @property
     def name(self) -> str:
@@ -48,6 +52,7 @@ class Supervisor:
 
     settings: FlowSettings
     children: list[Child] = field(default_factory=list)
+    hangs_after: float = _HANGS_AFTER
 
     def start(self) -> None:
         """Start everything."""
@@ -72,13 +77,13 @@ class Supervisor:
                 continue
             code = child.process.poll()
             if code is None:
-                sign = signs.get(child.name)
-                silent = now - child.started > _HANGS_AFTER and (
-                    sign is None or sign.pid != child.process.pid or time.time() - sign.at / 1e6 > _HANGS_AFTER
-                )
-                if silent:
+                status = signs.get(child.name)
+                if status is not None and status.pid == child.process.pid and child.sign != (status.pid, status.at):
+                    child.sign, child.seen = (status.pid, status.at), now
+                if now - child.seen > self.hangs_after:
                     _log.error("process hangs and is ended", name=child.name, pid=child.process.pid)
                     child.process.kill()
+                    child.seen = now
                 continue
             lived = now - child.started
             child.wait = _FIRST_WAIT if lived > _HEALTHY_AFTER else min(child.wait * 2, _LONGEST_WAIT)
@@ -110,7 +115,7 @@ class Supervisor:
     def _start(self, child: Child) -> None:
         command = [sys.executable, "-m", "khien.flow.process", child.role, str(child.lane), encode(self.settings)]
         child.process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own module
-        child.started = time.monotonic()
+        child.started = child.seen = time.monotonic()
         _log.info("process started", name=child.name, pid=child.process.pid)
 
     def _end(self, children: list[Child], deadline: float) -> None:

@@ -21,6 +21,7 @@ from khien.formats.windows_xml import xml_record
 from khien.formats.zeek_shapes import zeek_record
 
 _READ = 1 << 20
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 # What matters to find where an object ends: strings whole, and brackets.
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|"|[{}\[\]]', re.DOTALL)
 
@@ -76,7 +77,7 @@ class _Blocks:
 
 
 def loads(data: bytes) -> Any:
-    """Parse JSON, forgiving what shippers get wrong: bad UTF-8, raw control characters, NaN, NULs.
+    """Parse JSON, forgiving what shippers get wrong: bad UTF-8, raw control characters, NaN, NULs, lone surrogates.
 
     Raises ValueError where it is no JSON, and for nesting too deep to be a log.
     """
@@ -85,9 +86,21 @@ def loads(data: bytes) -> Any:
     except orjson.JSONDecodeError:
         text = data.decode("utf-8", "replace").replace("\x00", "")
         try:
-            return json.loads(text, strict=False, parse_constant=str)
+            value = json.loads(text, strict=False, parse_constant=str)
+            return _whole(value) if _SURROGATE.search(text) else value
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
+
+
+def _whole(value: Any) -> Any:
+    """The value with lone surrogates replaced: half a character, which no text that is stored can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    if isinstance(value, dict):
+        return {_whole(name): _whole(each) for name, each in value.items()}
+    return value
 
 
 def line_records(line: bytes) -> list[Event]:

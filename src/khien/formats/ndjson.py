@@ -30,6 +30,9 @@ _NESTED = ("EventData", "UserData", "winlog")
 """Fields that hold others: records with one at their top are not flat."""
 
 
+_UNREADABLE = (AttributeError, KeyError, RecursionError, TypeError, ValueError, msgspec.MsgspecError)
+
+
 class LineProjection(Projection, Protocol):
     """A projection that also looks at raw values, and finds keywords in raw bytes."""
 
@@ -185,10 +188,31 @@ class LineReader:
         by_shape: dict[NativeShape, list[tuple[int, bytes, tuple[int, ...]]]] = {}
         for native, at, start, stop, signature in found:
             by_shape.setdefault(native, []).append((numbers[at], data[start:stop], signature))
-        batches = [self._batch(self._by_native[native], path, lines) for native, lines in by_shape.items()]
-        if general:
-            batches += self._general([(numbers[at], data[start:stop]) for at, start, stop in general], path, report)
+        others = [(numbers[at], data[start:stop]) for at, start, stop in general]
+        batches = []
+        for native, lines in by_shape.items():
+            shape = self._by_native[native]
+            try:
+                batches.append(self._batch(shape, path, lines))
+            except _UNREADABLE:  # the scan forgives what the decoder does not, such as half a surrogate pair
+                good: list[tuple[int, bytes, tuple[int, ...]]] = []
+                for line in lines:
+                    if self._readable(shape, path, line):
+                        good.append(line)
+                    else:
+                        others.append(line[:2])
+                if good:
+                    batches.append(self._batch(shape, path, good))
+        if others:
+            batches += self._general(sorted(others), path, report)
         return batches
+
+    def _readable(self, shape: _Shape, path: str, line: tuple[int, bytes, tuple[int, ...]]) -> bool:
+        try:
+            self._batch(shape, path, [line])
+        except _UNREADABLE:
+            return False
+        return True
 
     def _batch(self, shape: _Shape, path: str, found: Sequence[tuple[int, bytes, tuple[int, ...]]]) -> EventBatch:
         lines = [line for _, line, _ in found]

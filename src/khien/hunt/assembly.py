@@ -144,7 +144,7 @@ class Assembler:
             if rule.id in self.suppressed:
                 continue
             if not shared:
-                shared = orjson.dumps(
+                shared = dump(
                     {
                         "time": format_time(moment) if moment is not None else "",
                         "host": first_text(event, kind.host),
