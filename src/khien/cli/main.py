@@ -32,6 +32,8 @@ COMMANDS = {
     "query": ("query", "query"),
     "search": ("search", "search"),
     "lake": ("lake", "app"),
+    "backup": ("backup", "backup"),
+    "restore": ("backup", "restore"),
 }
 
 
@@ -39,12 +41,13 @@ def register(arguments: list[str]) -> None:
     """Make the command known that the arguments ask for; all of them where they ask for none."""
     asked = [name for name in arguments[:1] if name in COMMANDS]
     for name in asked or COMMANDS:
-        module, attribute = COMMANDS[name]
-        found = getattr(import_module(f"khien.cli.{module}"), attribute)
+        place, attribute = COMMANDS[name]
+        module = import_module(f"khien.cli.{place}")
+        found = getattr(module, attribute)
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
         else:
-            app.command(name)(found)
+            app.command(name, cls=getattr(module, "CommandClass", None))(found)
 
 
 def _version(wanted: bool) -> None:
