@@ -79,7 +79,7 @@ def free_port() -> int:
 class LiveService:
     """Start, send, look, stop."""
 
-    def __init__(self, folder: Path, *arguments: str, sources: str = "") -> None:
+    def __init__(self, folder: Path, *arguments: str, sources: str = "", listen: str = "") -> None:
         self.folder = folder
         self.arguments = arguments
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,10 +90,11 @@ class LiveService:
         (self.rules / "brute.yml").write_text(BRUTE)
         self.port, self.syslog_port = free_port(), free_port()
         key = new_key("agents")
-        self.key = key.encoded
+        self.key, self.secret = key.encoded, key.secret
         self.sources = folder / "sources.toml"
         self.sources.write_text(
             f'[listen]\nhttp = ["127.0.0.1:{self.port}"]\nsyslog_tcp = ["127.0.0.1:{self.syslog_port}"]\n'
+            f"{listen}"
             f'[[source]]\nid = "agents"\nkind = "http"\nformat = "json"\nunit = "Sample unit"\nkey = "{key.hashed}"\n'
             '[[source]]\nid = "linux"\nkind = "syslog"\nunit = "Another unit"\nsenders = ["127.0.0.0/8"]\n' + sources
         )
