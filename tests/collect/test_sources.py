@@ -42,6 +42,7 @@ certificates = ["gate*.example.vn"]
 id = "local"
 kind = "file"
 paths = ["/var/log/*.log"]
+silent_after = 0
 """
 
 
@@ -59,6 +60,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert not web.allows("11.2.3.4")
     assert within("10.1.2.3", gates.senders)
     assert local.paths == ("/var/log/*.log",)
+    assert (local.silent_after, web.silent_after) == (0, 15)
     assert config.of_kind("syslog", "file") == (gates, local)
 
 
@@ -84,6 +86,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
             "line 4, [[source]] number 1: key is not the hash of a key",
         ),
         ("[[source]]\nid='a'\nkind='file'\n", "paths is missing"),
+        ("[[source]]\nid='a'\nkind='file'\nsilent_after=-1\n", "silent_after must be a whole number from 0 to 525600"),
         ("[[source]]\nid='a'\nkind='syslog'\n", "senders is missing"),
         ("[[source]]\nid='a'\nkind='syslog'\nsenders=['10.0.0.1/8']\n", "senders holds '10.0.0.1/8'"),
         (

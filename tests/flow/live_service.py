@@ -218,6 +218,7 @@ class LiveService:
         )
 
     def finding_count(self) -> int:
-        """Findings in the alerts' database."""
+        """Findings of rules in the alerts' database; alarms of the service itself do not count."""
         with sqlite3.connect(f"file:{self.folder / 'alerts.db'}?mode=ro", uri=True) as connection:
-            return int(connection.execute("select count(*) from findings").fetchone()[0])
+            sql = "select count(*) from findings f join alerts a on f.alert = a.n where a.rule not like 'khien-%'"
+            return int(connection.execute(sql).fetchone()[0])

@@ -73,7 +73,8 @@ class Source:
     `keys` are hashes (`khien.collect.keys`); rates are per second, 0 means no limit; `networks` are
     those its key may be used from (empty: any); `senders` and `certificates` tell the syslog messages
     that are its own, by network address and by name in the client's certificate; `paths` are the
-    files or glob patterns of a file source.
+    files or glob patterns of a file source. After `silent_after` minutes without an event a source
+    has fallen silent (0: never).
     """
 
     id: str
@@ -90,6 +91,7 @@ class Source:
     senders: tuple[Network, ...] = ()
     certificates: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    silent_after: int = 15
 
     def allows(self, address: str) -> bool:
         """Whether its key may be used from this address."""

@@ -66,6 +66,7 @@ SOURCE: dict[str, Check] = {
     "senders": networks,
     "certificates": strings,
     "paths": strings,
+    "silent_after": lambda value, where: number(value, where, most=525_600),
 }
 LISTEN: dict[str, Check] = {
     "http": addresses,

@@ -50,6 +50,11 @@ class FlowSettings:
         return self.folder / "alerts.db"
 
     @property
+    def alarms(self) -> Path:
+        """What the alarms of the service itself remember."""
+        return self.folder / "alarms.json"
+
+    @property
     def status(self) -> Path:
         """The folder in which each process says how it is."""
         return self.folder / "status"

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from khien.flow.chores import Chores
 from khien.flow.process import encode
 from khien.flow.settings import FlowSettings
 from khien.flow.status import read_all
+from khien.flow.watching import watch
 
 _FIRST_WAIT = 0.2
 _LONGEST_WAIT = 30.0
@@ -103,14 +105,23 @@ class Supervisor:
         """Start, watch until `stopping()`, stop."""
         self.start()
         upkeep = Chores(self.settings)
+        ending = threading.Event()
+        watching = threading.Thread(target=watch, args=(self.settings, self.restarts, ending), name="watch")
+        watching.start()
         try:
             while not stopping():
                 self.look()
                 upkeep.look()
                 time.sleep(0.2)
         finally:
+            ending.set()
             upkeep.stop()
             self.stop()
+            watching.join()
+
+    def restarts(self) -> dict[str, int]:
+        """How often each process has been started again."""
+        return {child.name: child.restarts for child in self.children}
 
     def _start(self, child: Child) -> None:
         command = [sys.executable, "-m", "khien.flow.process", child.role, str(child.lane), encode(self.settings)]
