@@ -310,6 +310,8 @@ def _is_halted(pid: int) -> bool:
 def _copy_rest(settings: FlowSettings, target: Path, state: str, taken: Taken) -> None:
     if settings.sources is not None and settings.sources.exists():
         _take(settings.sources, target, f"{state}/sources.toml", taken)
+    if settings.alarms.exists():
+        _take(settings.alarms, target, f"{state}/{settings.alarms.name}", taken)
     if settings.set_aside.is_dir():
         for each in settings.set_aside.iterdir():
             if not each.name.startswith("."):

@@ -45,10 +45,11 @@ def restore(backup: Path, folder: Path) -> Manifest:
 def _go_on_after(folder: Path, lake_root: str) -> None:
     """Let the spool's numbers go on after those that the lake and the alerts have, also if they are newer than it."""
     lake = Lake(lake_root, create=False)
+    # Lanes of the spool are below 100; others are streams of findings that the spool knows nothing of.
     taken: dict[int, int] = {}
     if (folder / "alerts.db").exists():
         with contextlib.closing(sqlite3.connect(folder / "alerts.db")) as database:
-            taken = dict(database.execute("SELECT lane, position FROM positions"))
+            taken = dict(database.execute("SELECT lane, position FROM positions WHERE lane < 100"))
     for lane in sorted({*lanes_of(folder / "spool"), *taken}):
         known = [taken.get(lane, 0), lake.version(f"khien-lane-{lane:02d}", EVENTS) or 0]
         known.append(lake.version(f"khien-findings-{lane:02d}", FINDINGS) or 0)
