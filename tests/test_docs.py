@@ -84,6 +84,13 @@ def test_every_metric_stands_in_operate() -> None:
     assert [name for name in sorted(metrics) if not re.search(rf"\b{name}(_total)?\b", page)] == []
 
 
+def test_every_error_in_the_log_stands_in_operate() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    events = set(re.findall(r'_log\.error\(\s*"([^"]+)"', sources))
+    assert len(events) > 10
+    assert [event for event in sorted(events) if f"`{event}`" not in PAGES["docs/operate.md"]] == []
+
+
 def test_every_input_format_output_format_and_level_stands_in_the_manual() -> None:
     for name in formats():
         assert f"| `{name}` |" in PAGES["docs/formats.md"]
