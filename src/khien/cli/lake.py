@@ -1,9 +1,11 @@
-"""`khien lake compact | retain | vacuum | check | info`: upkeep of the event store."""
+"""`khien lake compact | retain | vacuum | check | reparse | info`: upkeep of the event store."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,11 +13,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from khien.cli.progress import counting
 from khien.errors import UsageError
 from khien.findings.table import bytes_text, counted, printable
 from khien.lake import upkeep
 from khien.lake.checking import check as check_lake
+from khien.lake.reparse import reparse as run_reparse
 from khien.lake.schema import KINDS
+from khien.lake.search_language import parse
 from khien.lake.sketch import sketch_path
 from khien.lake.store import Lake
 
@@ -95,6 +100,47 @@ def check(
     if report.faults:
         raise typer.Exit(3)
     console.print("clean")
+
+
+@app.command()
+def reparse(
+    lake: LakeOption = DEFAULT,
+    since: Annotated[str | None, typer.Option(help="Only what came since then (24h, 7d, ISO).")] = None,
+    until: Annotated[str | None, typer.Option(help="Only what came before then.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only what this source sent.")] = None,
+    sources: Annotated[
+        Path | None, typer.Option(help="Sources file: the format of each source; else by content.")
+    ] = None,
+    timezone: Annotated[str, typer.Option(help="Zone of times given without one.")] = "Asia/Ho_Chi_Minh",
+) -> None:
+    """Parse again what could not be parsed, after a mapping or a format is mended. Safe beside writers and readers."""
+    from khien.collect.sources import load_sources
+    from khien.flow.reparsing import LineParser
+
+    zone = known_zone(timezone)
+    formats = {each.id: each.format for each in load_sources(sources).sources} if sources else {}
+    with counting("parsing again") as watch:
+        done = run_reparse(
+            open_lake(lake),
+            LineParser(formats),
+            since=_bound("since", since, zone),
+            until=_bound("until", until, zone),
+            source=source,
+            watch=watch,
+        )
+    console = _console()
+    parsed, left = done.parsed.total(), done.left.total()
+    gave = f" into {counted(done.events, 'event')}" if parsed else ""
+    console.print(f"parsed {parsed:,} of {counted(done.tried, 'line')}{gave}; {left:,} stay as they are")
+    for name in sorted(done.parsed.keys() | done.left.keys()):
+        console.print(f"  {printable(name)}: {done.parsed[name]:,} parsed, {done.left[name]:,} left", soft_wrap=True)
+
+
+def _bound(option: str, text: str | None, zone: ZoneInfo) -> int | None:
+    if text is None:
+        return None
+    found = parse(f'{option}:"{text}"', datetime.now(UTC), zone)
+    return found.since if option == "since" else found.until
 
 
 @app.command()

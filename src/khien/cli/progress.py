@@ -1,13 +1,13 @@
-"""The live progress line of a hunt, on standard error where that is a terminal."""
+"""Live progress lines, on standard error where that is a terminal."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from khien.formats.inputs import Input
 from khien.hunt.hunting import Tally, Watch
@@ -46,5 +46,27 @@ def hunting(inputs: Sequence[Input]) -> Iterator[Watch]:
             last = now
             rate = int(tally.events / max(now - started, 0.001))
             progress.update(task, completed=tally.read, rate=rate, findings=tally.findings, refresh=True)
+
+        yield watch
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A function to call with how many are done, and how many there are; it draws at most ten times a second."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, of: None
+        return
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("left"))
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
+        task = progress.add_task(what, total=None)
+        last = 0.0
+
+        def watch(done: int, of: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= 0.1:
+                last = now
+                progress.update(task, completed=done, total=of, refresh=True)
 
         yield watch
