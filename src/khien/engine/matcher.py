@@ -169,7 +169,8 @@ class Matcher:
         ]
         long = [(max(length, _LONG), portable(by_number[number])) for length, (number, _) in self._long_texts]
         free = [portable(test) for test, _ in self._scanned]
-        usable = self._texts_only and not self._every_text and None not in free and all(each for _, each in long)
+        free += [portable(by_number[number]) for number, _ in self._every_text]
+        usable = self._texts_only and None not in free and all(each for _, each in long)
         return Column(
             ask,
             missing,
