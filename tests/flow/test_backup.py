@@ -11,6 +11,14 @@ from pathlib import Path
 import pytest
 
 from flow.live_service import KHIEN, LiveService, whoami
+from khien.flow.backup import back_up
+from khien.flow.restoring import restore
+from khien.flow.settings import FlowSettings
+from khien.lake.checking import check
+from khien.lake.schema import EVENTS
+from khien.lake.store import Lake
+from khien.lake.upkeep import compact
+from lake.made import events
 
 pytestmark = pytest.mark.slow
 
@@ -184,3 +192,23 @@ def test_a_lost_spool_is_put_right_by_a_backup_and_its_restore(tmp_path: Path) -
     again.stop()
     assert again.markers()["new"] == again.found_markers()["new"] == 1
     assert again.finding_count() == sum(again.markers().values()) == 11
+
+
+def test_a_lake_with_checkpoints_sketches_and_upkeep_comes_back(tmp_path: Path) -> None:
+    settings = FlowSettings(folder=tmp_path / "data", rules=())
+    lake = Lake(settings.lake_root)
+    for number in range(1, 131):  # Delta writes a checkpoint every hundred commits
+        lake.append_events(events({"spool": f"0-{number}"}), app="khien-lane-00", version=number)
+    compact(lake)
+    lake.append_events(events({"spool": "0-131"}), app="khien-lane-00", version=131)
+    back_up(settings, tmp_path / "backup")
+    log = tmp_path / "backup" / "lake" / "events" / "_delta_log"
+    assert not (log / f"{0:020d}.json").exists()
+    assert any(log.glob("*.checkpoint*.parquet"))
+    restore(tmp_path / "backup", tmp_path / "restored")
+    again = Lake(tmp_path / "restored" / "lake", create=False)
+    assert again.version("khien-lane-00") == 131
+    assert sum(file.rows for file in again.files(EVENTS)) == 131
+    assert check(again, deep=True).faults == []
+    again.append_events(events({"spool": "0-132"}), app="khien-lane-00", version=132)
+    assert check(again).faults == []
