@@ -16,6 +16,7 @@ from khien.collect.spool import Parcel
 from khien.events.mapping import Classifier
 from khien.flow.rows import RowMaker
 from khien.lake import upkeep
+from khien.lake.checking import check
 from khien.lake.inputs import files_of, lake_inputs
 from khien.lake.store import Lake
 from lake.made import NOON, events
@@ -99,6 +100,55 @@ def test_a_hunt_through_the_lake_finds_what_a_hunt_through_the_files_finds(
     assert done.returncode == 0, done.stderr
     assert len(lines(tmp_path / "files")) > 40
     assert whats(lines(tmp_path / "lake")) == whats(lines(tmp_path / "files"))
+
+
+def test_the_lake_of_the_recording_is_clean(recording: Path) -> None:
+    assert check(Lake(recording), deep=True).faults == []
+
+
+ZEEK = """#separator \\x09
+#set_separator\t,
+#empty_field\t(empty)
+#unset_field\t-
+#path\tconn
+#fields\tts\tuid\tid.orig_h\tid.resp_h\tproto
+#types\ttime\tstring\taddr\taddr\tenum
+1772409803.784383\tCe3\t10.1.0.55\t198.51.100.25\ttcp
+"""
+IIS = """#Software: Microsoft Internet Information Services 10.0
+#Fields: date time c-ip cs-method cs-uri-stem sc-status cs(User-Agent)
+2026-03-02 00:00:00 10.1.1.1 GET /a.aspx 200 curl
+"""
+TWO = """
+title: A Page
+id: 3f0b3c56-7a51-4a5c-9d0b-a3a0f1c0de11
+level: medium
+logsource: {category: webserver}
+detection: {selection: {cs-uri-stem: /a.aspx}, condition: selection}
+---
+title: A Peer
+id: 3f0b3c56-7a51-4a5c-9d0b-a3a0f1c0de12
+level: medium
+logsource: {product: zeek, service: conn}
+detection: {selection: {id.resp_h: 198.51.100.25}, condition: selection}
+"""
+
+
+def test_lines_that_need_a_header_are_read_as_the_events_they_became(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    maker = RowMaker(Classifier.load())
+    (tmp_path / "logs").mkdir()
+    for sequence, (name, text) in enumerate({"conn.log": ZEEK, "iis.log": IIS}.items(), 1):
+        (tmp_path / "logs" / name).write_text(text)
+        parcel = Parcel(name, "", RECEIVED, data=text.encode(), count=1)
+        lake.append_events(maker.table(0, sequence, parcel, "unit"), app="lane-0", version=sequence)
+    rules = rule(tmp_path, TWO)
+    files = khien("hunt", tmp_path / "logs", "--rules", rules).stdout
+    found = khien("hunt", "--lake", tmp_path / "lake", "--rules", rules).stdout
+    assert len(files.splitlines()) == 2
+    assert whats([json.loads(each) for each in found.splitlines()]) == whats(
+        [json.loads(each) for each in files.splitlines()]
+    )
 
 
 def test_it_does_so_when_the_lake_is_compacted(recording: Path, tmp_path: Path) -> None:

@@ -191,7 +191,18 @@ class RowMaker:
                 columns[name] = self._sane(moments, parcel.received)
             elif name != "number":
                 columns[name] = pa.array(values, pa.string())
-        return _assemble(columns, pa.array(rows.columns["number"], pa.int64()), lane, sequence, parcel, unit)
+        places = pa.array(_places(rows.columns["number"]), pa.string())
+        return _assemble(columns, places, lane, sequence, parcel, unit)
+
+
+def _places(numbers: Sequence[int]) -> list[str]:
+    """The numbers as text, each once: further events of a line have .1, .2 ... after its number."""
+    seen: dict[int, int] = {}
+    places = []
+    for number in numbers:
+        more = seen[number] = seen.get(number, -1) + 1
+        places.append(f"{number}.{more}" if more else str(number))
+    return places
 
 
 def _fits(moment: int | None) -> bool:

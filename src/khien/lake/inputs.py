@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -32,6 +33,7 @@ _AUDIT: Final = "auditd"
 _LINE_FORMATS: Final = {"syslog": "syslog", "weblog": "weblog", "cef": "cef", "keyvalue": "keyvalue", "text": "text"}
 """Formats whose every line stands for itself, by the families of their records."""
 _FIRST_LINES: Final = 50
+_W3C: Final = re.compile(r"\d{4}-\d\d-\d\d[\t ]\d\d:\d\d:\d\d[\t ]")
 _BATCH: Final = 4096
 
 
@@ -156,10 +158,15 @@ def _take_heads(heads: dict[str, list[str]], batch: pa.RecordBatch) -> None:
 def _format(head: Sequence[str], logsource: str) -> str:
     """The format of a source's lines, "event" where they do not say what they mean one by one."""
     found = sniff("\n".join([*head, ""]).encode("utf-8", "replace"))
-    if found is not None and (found.name in _LINE_FORMATS or found.name == _AUDIT):
-        return found.name
-    by_label = {_LINE_FORMATS[family] for family in _families().get(logsource, ()) if family in _LINE_FORMATS}
-    return by_label.pop() if found is None and len(by_label) == 1 else "event"
+    families = _families().get(logsource, frozenset())
+    by_label = {_LINE_FORMATS[family] for family in families if family in _LINE_FORMATS}
+    if found is None:
+        return by_label.pop() if len(by_label) == 1 else "event"
+    if found.name == "text" and families and "text" not in by_label:
+        return "event"  # anything with a time at its beginning looks like text
+    if "weblog" in by_label and found.name != "weblog" and _W3C.match(head[0]):
+        return "event"  # and this like syslog
+    return found.name if found.name in _LINE_FORMATS or found.name == _AUDIT else "event"
 
 
 @lru_cache(maxsize=1)
