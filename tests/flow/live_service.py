@@ -20,10 +20,14 @@ import duckdb
 import psutil
 
 from khien.collect.keys import new_key
+from khien.flow.process import encode
+from khien.flow.settings import FlowSettings
 from khien.flow.status import ProcessStatus, read_all
+from khien.lake.errors import LakeError
 from khien.lake.schema import EVENTS, FINDINGS, TableKind
 from khien.lake.store import Lake
 
+SUPERVISED = Path(__file__).with_name("supervised.py")
 KHIEN = Path(sys.executable).with_name("khien")
 WHOAMI = """
 title: Who Am I
@@ -77,10 +81,24 @@ def free_port() -> int:
 
 
 class LiveService:
-    """Start, send, look, stop."""
+    """Start, send, look, stop.
 
-    def __init__(self, folder: Path, *arguments: str, sources: str = "", listen: str = "") -> None:
+    `arguments` are those of `khien up`; with `settings` (of FlowSettings) or `hangs_after`, the same processes
+    run under these instead.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        sources: str = "",
+        listen: str = "",
+        hangs_after: float = 0,
+        **settings: Any,
+    ) -> None:
         self.folder = folder
+        self.hangs_after = hangs_after
+        self.settings = settings
         self.arguments = arguments
         folder.mkdir(parents=True, exist_ok=True)
         self.rules = folder / "rules"
@@ -116,7 +134,13 @@ class LiveService:
         """Start, and wait until it takes events."""
         with (self.folder / "log").open("ab") as log:
             command = [str(KHIEN), "up", "--data", str(self.folder), "--rules", str(self.rules), "--store-seconds", "1"]
-            self.process = subprocess.Popen([*command, *self.arguments], stdout=log, stderr=log)
+            command += self.arguments
+            if self.settings or self.hangs_after:
+                settings = FlowSettings(
+                    folder=self.folder, rules=(self.rules,), sources=self.sources, store_seconds=1.0, **self.settings
+                )
+                command = [sys.executable, str(SUPERVISED), encode(settings), str(self.hangs_after or 120.0)]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
         self.wait_ready(wait)
 
     def wait_ready(self, wait: float = 60.0) -> None:
@@ -148,6 +172,10 @@ class LiveService:
             os.kill(child.pid, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
+
+    def worker(self, name: str) -> psutil.Process:
+        """The process with a name such as store-00."""
+        return psutil.Process(self.statuses()[name].pid)
 
     def children(self) -> list[psutil.Process]:
         """The processes under the supervisor."""
@@ -188,7 +216,10 @@ class LiveService:
 
     def rows(self, kind: TableKind, columns: str) -> list[tuple[Any, ...]]:
         """Columns of all rows of a table of the lake."""
-        lake = Lake(self.folder / "lake", create=False)
+        try:
+            lake = Lake(self.folder / "lake", create=False)
+        except LakeError:  # nothing has come yet
+            return []
         files = [str(self.folder / "lake" / kind.name / each.path) for each in lake.files(kind)]
         if not files:
             return []
@@ -222,3 +253,9 @@ class LiveService:
         with sqlite3.connect(f"file:{self.folder / 'alerts.db'}?mode=ro", uri=True) as connection:
             sql = "select count(*) from findings f join alerts a on f.alert = a.n where a.rule not like 'khien-%'"
             return int(connection.execute(sql).fetchone()[0])
+
+    def check_lake(self) -> None:
+        """`khien lake check` has no complaint."""
+        command = [str(KHIEN), "lake", "check", "--lake", str(self.folder / "lake")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
