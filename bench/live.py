@@ -156,6 +156,11 @@ class Service:
         """What one process says."""
         return next(each for each in self.statuses() if each.name == name)
 
+    def taken(self, source: str) -> int:
+        """Events of a source that the collector has put into the spool."""
+        found = self.status("collect").sources.get(source)
+        return found.events if found else 0
+
     def measure(self) -> float:
         """Resident memory of all processes together now, MB; their peak is kept, and their CPU seconds by role."""
         total = 0.0
@@ -291,7 +296,7 @@ def measure(folder: Path, lane: Path, seconds: float, rate: float, quick: bool) 
         detecting = service.status("detect-00")
         started = time.monotonic()
         messages = syslog(service.syslog_port, 100_000 if quick else 1_000_000)
-        while service.status("collect").sources["syslog"].events < messages and time.monotonic() - started < 60:
+        while service.taken("syslog") < messages and time.monotonic() - started < 60:
             time.sleep(0.05)
         syslog_s = messages / (time.monotonic() - started)
         service.wait_worked_off(sent["events"] + messages, 180)

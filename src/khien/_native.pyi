@@ -51,7 +51,5 @@ class Extractor:
     """Takes columns of text out of blocks of JSON lines."""
 
     def __init__(self, columns: Sequence[Sequence[str]], unusual: Sequence[str]) -> None: ...
-    def extract(
-        self, data: bytes
-    ) -> tuple[int, bytes, list[tuple[int, int, int]], list[tuple[bytes, bytes, bytes]]]:
+    def extract(self, data: bytes) -> tuple[int, bytes, list[tuple[int, int, int]], list[tuple[bytes, bytes, bytes]]]:
         """Rows; their line numbers (32 bits each); lines for the general reader; buffers of Arrow string arrays."""
