@@ -128,7 +128,7 @@ def hunt(
     with _target(output) if resumption is None else _going_on(resumption) as stream:
         writer = outputs.writer(chosen, stream, zone, plan.ruleset)
         before = resumption.tally() if resumption else Tally()
-        with hunting(inputs) as watch:
+        with hunting(inputs, before) as watch:
             tally = Hunt(plan, writer, watch, keeper=resumption, tally=before).run(inputs)
         tally.problems[:0] = problems
         summary = HuntSummary(

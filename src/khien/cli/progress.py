@@ -14,9 +14,10 @@ from khien.hunt.hunting import Tally, Watch
 
 
 @contextmanager
-def hunting(inputs: Sequence[Input]) -> Iterator[Watch]:
+def hunting(inputs: Sequence[Input], before: Tally | None = None) -> Iterator[Watch]:
     """A function to call with the tally so far; it draws at most ten times a second.
 
+    `before`: what was done before these inputs, in a hunt that is gone on with.
     Without the size of every input (standard input has none) the bar only moves, and no time left is told.
     """
     console = Console(stderr=True)
@@ -24,7 +25,8 @@ def hunting(inputs: Sequence[Input]) -> Iterator[Watch]:
         yield lambda tally: None
         return
     sizes = [each.size for each in inputs]
-    total = sum(size for size in sizes if size is not None) if None not in sizes else None
+    read, events = (before.read, before.events) if before else (0, 0)
+    total = read + sum(size for size in sizes if size is not None) if None not in sizes else None
     columns = (
         TextColumn("hunting"),
         BarColumn(),
@@ -44,7 +46,7 @@ def hunting(inputs: Sequence[Input]) -> Iterator[Watch]:
             if now - last < 0.1:
                 return
             last = now
-            rate = int(tally.events / max(now - started, 0.001))
+            rate = int((tally.events - events) / max(now - started, 0.001))
             progress.update(task, completed=tally.read, rate=rate, findings=tally.findings, refresh=True)
 
         yield watch
