@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import threading
@@ -58,6 +59,10 @@ def up(
     store_seconds: Annotated[float, typer.Option(min=0.5, max=600, help="How often events go into the lake.")] = 10.0,
     keep_days: Annotated[int, typer.Option(min=0, help="Days that events are kept; 0: for ever.")] = 180,
     keep_size: Annotated[str, typer.Option(help="The most that events take on disk, e.g. 500GB.")] = "",
+    spool_size: Annotated[
+        str, typer.Option(help="The most that waiting events take on disk.")
+    ] = "20GB",
+    min_free: Annotated[str, typer.Option(help="What the spool leaves free on its disk.")] = "1GB",
     lateness: Annotated[float, typer.Option(min=0, help="Seconds that events may be late for correlations.")] = 900.0,
     placeholders: Annotated[Path | None, typer.Option(help="YAML file with placeholder values.")] = None,
 ) -> None:
@@ -85,12 +90,22 @@ def up(
         keep_days=keep_days,
         keep_size=keep_size,
         lateness=lateness,
+        spool_bytes=_size(spool_size, "--spool-size"),
+        min_free=_size(min_free, "--min-free"),
     )
     set_up_logs("supervise")
     ending = threading.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: ending.set())
     Supervisor(settings).run(ending.is_set)
+
+
+def _size(text: str, option: str) -> int:
+    """Bytes of a size such as 20GB."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)B?", text.strip())
+    if found is None:
+        raise UsageError(f"'{text}' is no size", option, "Write e.g. 500MB or 20GB")
+    return int(float(found[1]) * 1000 ** " kMGT".index(found[2] or " "))
 
 
 def status(
