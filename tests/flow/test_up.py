@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> LiveService:
-    live = LiveService(tmp_path_factory.mktemp("live") / "data", "--lateness", "1")
+    live = LiveService(tmp_path_factory.mktemp("live") / "data")
     live.start()
     yield live
     live.stop()
