@@ -80,7 +80,8 @@ def main(arguments: list[str]) -> int:
     role, lane, settings = arguments[0], int(arguments[1]), decode(arguments[2])
     stopping = stop_flag()
     set_up_logs(role)
-    keep_blocks()
+    if role == "detect":
+        keep_blocks()
     units = Units(settings.sources)
     if role == "collect":
         from khien.flow.collecting import collect

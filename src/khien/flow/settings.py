@@ -26,7 +26,7 @@ class FlowSettings:
     lanes: int = 1
     level: str = "low"
     placeholders: Path | None = None
-    store_bytes: int = 48 << 20
+    store_bytes: int = 32 << 20
     store_seconds: float = 10.0
     lateness: float = 900.0
     keep_days: int = 180

@@ -16,6 +16,7 @@ from khien.flow.rows import RowMaker
 from khien.flow.setaside import Doubts, SetAside
 from khien.flow.settings import FlowSettings
 from khien.flow.status import Reporter
+from khien.hunt.memory import give_back
 from khien.lake.store import Lake
 
 CONSUMER = "store"
@@ -124,4 +125,7 @@ class Storer:
         self._position.save(self._at)
         self._doubts.clear(self._at)
         self._tables, self._bytes = [], 0
+        del table
+        pa.default_memory_pool().release_unused()
+        give_back()
         self._report.spent("lake", time.perf_counter() - started)

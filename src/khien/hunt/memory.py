@@ -19,3 +19,9 @@ def keep_blocks() -> None:
         library = ctypes.CDLL("libc.so.6")
         library.mallopt(_M_MMAP_THRESHOLD, 64 << 20)
         library.mallopt(_M_TRIM_THRESHOLD, 256 << 20)
+
+
+def give_back() -> None:
+    """Give memory that is free now back to the kernel (glibc; else nothing)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
