@@ -9,27 +9,36 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 CHUNK = 65_536
 _HEADER = 512
 
 
-def write_lane(sources: list[Path], target: Path, records: int) -> int:
-    """Write at least `records` records from the sources' first chunks to `target`; gives how many."""
-    originals = [data[4096 : 4096 + CHUNK] for data in (source.read_bytes() for source in sources)]
-    filled = [chunk for chunk in originals if len(_parts(chunk)[1]) > 0]
-    header = bytearray(sources[0].read_bytes()[:4096])
+def write_lane(sources: Sequence[tuple[Path, Sequence[int]]], target: Path, records: int) -> int:
+    """Write at least `records` records to `target`, a chunk from each source in turn; gives how many.
+
+    With a source come the numbers (from 0) of those of its repeatable records that fill up its chunk.
+    """
+    filled = [(source.read_bytes()[4096 : 4096 + CHUNK], chosen) for source, chosen in sources]
+    header = bytearray(sources[0][0].read_bytes()[:4096])
     number = 1
     chunks = 0
     with target.open("wb") as stream:
         stream.write(header)
         while number <= records:
-            chunk, number = _fill(filled[chunks % len(filled)], number)
+            chunk, number = _fill(*filled[chunks % len(filled)], number)
             stream.write(chunk)
             chunks += 1
     return number - 1
+
+
+def repeatable(source: Path) -> tuple[int, int]:
+    """How many records a file's first chunk has of its own, and how many of them can be copied."""
+    data = source.read_bytes()
+    chunk = data[4096 : 4096 + CHUNK]
+    return sum(1 for _ in _records(chunk)), len(_parts(chunk)[1])
 
 
 def _records(chunk: bytes) -> Iterator[tuple[int, int]]:
@@ -52,17 +61,18 @@ def _parts(chunk: bytes) -> tuple[int, list[bytes]]:
     return end, repeatable
 
 
-def _fill(chunk: bytes, first: int) -> tuple[bytes, int]:
+def _fill(chunk: bytes, chosen: Sequence[int], first: int) -> tuple[bytes, int]:
     """The chunk full of records numbered from `first`, and the next number."""
     out = bytearray(chunk)
-    end, repeatable = _parts(chunk)
+    end, found = _parts(chunk)
+    repeated = [found[at] for at in chosen]
     number = first
     last = _HEADER
     for at, _ in _records(chunk):
         struct.pack_into("<Q", out, at + 8, number)
         number, last = number + 1, at
     turn = 0
-    while end + len(record := repeatable[turn % len(repeatable)]) <= CHUNK:
+    while end + len(record := repeated[turn % len(repeated)]) <= CHUNK:
         out[end : end + len(record)] = record
         struct.pack_into("<Q", out, end + 8, number)
         number, last, turn = number + 1, end, turn + 1
