@@ -13,6 +13,7 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -59,9 +60,7 @@ def up(
     store_seconds: Annotated[float, typer.Option(min=0.5, max=600, help="How often events go into the lake.")] = 10.0,
     keep_days: Annotated[int, typer.Option(min=0, help="Days that events are kept; 0: for ever.")] = 180,
     keep_size: Annotated[str, typer.Option(help="The most that events take on disk, e.g. 500GB.")] = "",
-    spool_size: Annotated[
-        str, typer.Option(help="The most that waiting events take on disk.")
-    ] = "20GB",
+    spool_size: Annotated[str, typer.Option(help="The most that waiting events take on disk.")] = "20GB",
     min_free: Annotated[str, typer.Option(help="What the spool leaves free on its disk.")] = "1GB",
     lateness: Annotated[float, typer.Option(min=0, help="Seconds that events may be late for correlations.")] = 900.0,
     placeholders: Annotated[Path | None, typer.Option(help="YAML file with placeholder values.")] = None,
@@ -134,32 +133,45 @@ def status(
 
 def _show(found: list[ProcessStatus], wrong: list[str], zone: ZoneInfo) -> None:
     console = Console(highlight=False)
-    table = Table(title="Processes", title_justify="left")
-    for head in ("process", "pid", "events", "events/s", "behind", "findings", "set aside", "last sign"):
-        table.add_column(head, justify="left" if head in ("process", "last sign") else "right")
     now = time.time()
+    table = _table("Processes", "process", "events", "events/s", "behind", "findings", "aside", "seen")
     for each in found:
-        live = now - each.at / 1e6 < _STALE
+        age = now - each.at / 1e6
+        live = age < _STALE
         behind = f"{each.lag} ({each.lag_seconds:.1f} s)" if each.lag and live else "0" if live else "-"
         rate = f"{each.rate:,.0f}" if live else "-"
-        cells = (each.name, str(each.pid), f"{each.events:,}", rate, behind, f"{each.findings:,}", str(each.set_aside))
-        table.add_row(*cells, _time(each.at, zone), style="" if live else "dim")
+        cells = (f"{each.events:,}", rate, behind, f"{each.findings:,}", f"{each.set_aside:,}", _ago(age))
+        table.add_row(each.name, *cells, style="" if live else "dim")
     console.print(table)
-    sources = Table(title="Sources", title_justify="left")
-    for head in ("source", "events", "MB", "unparsed", "clock", "last event", "error"):
-        sources.add_column(head, justify="right" if head in ("events", "MB", "unparsed", "clock") else "left")
     stored = {name: source for each in found if each.name.startswith("store-") for name, source in each.sources.items()}
+    sources = _table("Sources", "source", "events", "MB", "unparsed", "clock", "last event")
     for name in sorted(stored):
         source = stored[name]
-        skew = f"{source.skew:+,.0f} s" if source.last_time else ""
-        figures = (f"{source.events:,}", f"{source.bytes / 1e6:,.1f}", f"{source.unparsed:,}")
-        sources.add_row(name, *figures, skew, _time(source.last_received, zone), source.error)
+        clock = f"{source.skew:+,.0f} s" if source.last_time else ""
+        figures = (f"{source.events:,}", f"{source.bytes / 1e6:,.1f}", f"{source.unparsed:,}", clock)
+        sources.add_row(name, *figures, _time(source.last_received, zone))
     if stored:
         console.print(sources)
     for problem in wrong:
-        console.print("problem ", problem, style="bold", sep="", markup=False)
+        console.print("problem: ", problem, style="bold", sep="", markup=False)
     if not wrong:
         console.print("all processes are well")
+
+
+def _table(title: str, first: str, *figures: str) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, no_wrap=True)
+    for head in figures:
+        table.add_column(head, justify="right", no_wrap=True)
+    return table
+
+
+def _ago(seconds: float) -> str:
+    """How long ago, in one unit."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"
 
 
 def _time(micros: int, zone: ZoneInfo) -> str:
