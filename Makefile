@@ -31,16 +31,18 @@ types: $(STAMP)
 layers: $(STAMP)
 	$(BIN)/lint-imports
 
-test: $(STAMP) browser lint types layers
+test: $(STAMP) packages lint types layers
 	$(BIN)/pytest -m "not slow"
 	$(BIN)/pytest -m slow
 
-# A browser for the report's tests: Debian's, installed when root and missing.
-.PHONY: browser
-browser:
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-	  && apt-get update -qq && apt-get install -y -qq chromium fonts-dejavu-core >/dev/null; } \
-	  || echo "no chromium here: the browser tests will say so and be skipped"
+# What tests drive that is no Python: a browser, and senders of logs. Debian's packages, installed when root and missing.
+DEBIAN := chromium fonts-dejavu-core rsyslog rsyslog-gnutls rsyslog-elasticsearch curl zstd
+.PHONY: packages
+packages:
+	@command -v dpkg-query >/dev/null && [ "$$(dpkg-query -W -f '$${Status}\n' $(DEBIAN) 2>/dev/null | grep -c '^install ok')" = $(words $(DEBIAN)) ] \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+	  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; } \
+	  || echo "not all of $(DEBIAN) here: tests that need one will say so and be skipped"
 
 bench: $(STAMP)
 	$(BIN)/python bench/hunt.py --quick

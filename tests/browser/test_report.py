@@ -81,7 +81,7 @@ def day() -> list[Finding]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
-        pytest.skip("there is no chromium here: run `make browser`, or name one in KHIEN_CHROMIUM")
+        pytest.skip("there is no chromium here: run `make packages`, or name one in KHIEN_CHROMIUM")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser

@@ -115,3 +115,17 @@ def test_a_wrong_sources_file_or_no_rules_is_said_at_once(tmp_path: Path) -> Non
     done = subprocess.run([str(KHIEN), "up", "--data", str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 2
     assert "sources.toml" in done.stderr
+
+
+def test_two_lanes_share_the_sources_and_every_event_is_found_once(tmp_path: Path) -> None:
+    live = LiveService(tmp_path / "data", "--lanes", "2")
+    live.start()
+    for n in range(10):
+        live.send(*[whoami(f"{n}-{at}") for at in range(50)])
+    with socket.create_connection(("127.0.0.1", live.syslog_port)) as out:
+        out.sendall(b"".join(b"<38>1 - web-02 sshd 9 - - session %d opened\n" % n for n in range(200)))
+    live.wait_for("all rows", lambda: len(live.rows(EVENTS, "spool")) == 700, 60)
+    assert live.stop() == 0
+    assert sum(live.markers().values()) == len(live.markers()) == 500
+    assert sum(live.found_markers().values()) == live.finding_count() == 500
+    assert {spool.split(":")[0] for (spool,) in live.rows(EVENTS, "spool")} == {"0", "1"}
