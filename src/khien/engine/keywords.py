@@ -18,8 +18,13 @@ from khien.rules.model import Keyword, KeywordRegex
 # Characters that JSON writes as themselves, but for the escapes that `_ODD` finds.
 _SAFE = re.compile(r"[A-Za-z0-9 _.:-]+")
 _SHORTEST = 3
-# An escaped safe character, or a letter outside ASCII whose lower case is (or begins with) an ASCII one.
-_ODD = rb"\\u00(?:2[0de]|3[0-9a]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9a])|\\u212a|\\u0130|\xe2\x84\xaa|\xc4\xb0"
+# How JSON text may hide a keyword: a safe character escaped by number, or a letter outside ASCII whose
+# lower case is (or begins with) an ASCII one, as it is or escaped.
+_ESCAPE = rb"\\u00"
+_ODD = (_ESCAPE, rb"\\u212a", rb"\\u212A", rb"\\u0130", rb"\xe2\x84\xaa", rb"\xc4\xb0")
+_SAFE_CODES = frozenset(
+    code.encode() for char in range(128) if _SAFE.fullmatch(chr(char)) for code in (f"{char:02x}", f"{char:02X}")
+)
 
 
 class KeywordFinder:
@@ -30,6 +35,7 @@ class KeywordFinder:
         self._scan: Any = None
         self._everywhere = False
         self._found: list[int] = []
+        self._data = b""
 
     def find(self, keywords: frozenset[Keyword | KeywordRegex], data: bytes) -> Sequence[int] | None:
         """Offsets at which a keyword (or an odd character) ends; None when it may be anywhere."""
@@ -37,12 +43,14 @@ class KeywordFinder:
             self._compile(self._keywords | keywords)
         if self._everywhere:
             return None
-        self._found = []
+        self._found, self._data = [], data
         self._scan(data, match_event_handler=self._take)
+        self._data = b""
         return self._found
 
     def _take(self, number: int, start: int, end: int, flags: int, context: Any) -> None:
-        self._found.append(end - 1)
+        if number or self._data[end : end + 2] in _SAFE_CODES:
+            self._found.append(end - 1)
 
     def _compile(self, keywords: frozenset[Keyword | KeywordRegex]) -> None:
         self._keywords = keywords
@@ -50,13 +58,14 @@ class KeywordFinder:
         if None in pieces:
             self._everywhere = True
             return
-        patterns = [_ODD, *(re.escape(piece).encode() for piece in sorted(filter(None, pieces)))]
+        plain = [re.escape(piece).encode() for piece in sorted(filter(None, pieces))]
+        patterns = [*_ODD, *plain]
         database = hyperscan.Database()
         database.compile(
             expressions=patterns,
             ids=list(range(len(patterns))),
             elements=len(patterns),
-            flags=[hyperscan.HS_FLAG_CASELESS] * len(patterns),
+            flags=[0] * len(_ODD) + [hyperscan.HS_FLAG_CASELESS] * len(plain),
         )
         self._scan = database.scan
 
