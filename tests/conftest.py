@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is slow to draw examples; that says nothing about the code.
+settings.register_profile("khien", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("khien")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("KHIEN_SHARED", ROOT.parent / "shared"))
