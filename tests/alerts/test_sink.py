@@ -209,7 +209,7 @@ def expect_all_once(path: Path) -> None:
 @pytest.mark.slow
 def test_several_processes_write_at_once(tmp_path: Path) -> None:
     path = tmp_path / "alerts.db"
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     workers = [context.Process(target=work, args=(path, lane)) for lane in range(LANES)]
     for worker in workers:
         worker.start()
