@@ -9,8 +9,8 @@ last does not find is superseded: late events have shown it did not come true, o
 
 from __future__ import annotations
 
+import copy
 import heapq
-import pickle
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 
@@ -237,20 +237,16 @@ class LiveCorrelations:
         for place, stage in enumerate(stages):
             self._replay(last, place, stage, kept[stage.rule.id])
         last.settle_replay()
-        state = pickle.dumps(stages, pickle.HIGHEST_PROTOCOL)
-        self._tiers = [
-            Tier(delay, pickle.loads(state), settled)  # noqa: S301 - made a line above
-            for delay in self._delays[:-1]
-        ]
+        self._tiers = [Tier(delay, copy.deepcopy(stages), settled) for delay in self._delays[:-1]]
         for tier in self._tiers:
             tier.copy_waiting(last)
         self._tiers.append(last)
         with self._store.database.reading() as connection:
-            for stage in stages:
+            for place, stage in enumerate(stages):
                 after = max(settled - stage.reach, -(2**62))
                 fired = hit_store.last_fired(connection, stage.rule.id, after)
                 for tier in self._tiers:
-                    tier.stages[stages.index(stage)].recall(fired)
+                    tier.stages[place].recall(fired)
             for _, seq, hit in hit_store.stored_hits(connection, self._base, settled, 2**62, self._progress.read):
                 for tier in self._tiers[:_HOLDING]:
                     tier.push(seq, hit)

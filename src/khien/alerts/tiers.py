@@ -37,19 +37,6 @@ class Found(NamedTuple):
     hit: Hit
 
 
-class _Recalling(Correlator):
-    """A correlator of one rule whose groups can be told when they last fired."""
-
-    def recall(self, fired: Mapping[Group, int]) -> None:
-        """Set the time each group last fired; those not named never did, as far as anyone need know."""
-        for state in {id(state): state for states in self._states.values() for state in states}.values():
-            for key, group in state.groups.items():
-                group.fired = fired.get(key)
-                # Held back by nothing it is known to have done. (What its first hits came to was seen without
-                # those before them.)
-                group.armed = group.armed or group.fired is None
-
-
 class Stage:
     """One correlation at work. `since`: the stored hit after which it began to take part."""
 
@@ -58,7 +45,7 @@ class Stage:
         self.since = since
         self.span = int(rule.timespan * 1_000_000)
         self.waits = rule.condition is not None and has_not(rule.condition)
-        self._correlator = _Recalling((rule,))
+        self._correlator = Correlator((rule,))
 
     @property
     def reach(self) -> int:
@@ -80,7 +67,7 @@ class Stage:
 
     def recall(self, fired: Mapping[Group, int]) -> None:
         """After hits were taken anew: when each group last fired, in place of what that came to."""
-        self._correlator.recall(fired)
+        self._correlator.recall(self.rule.id, fired)
 
 
 class Tier:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from khien.engine.hit import CorrelationMatch, Hit
@@ -54,6 +54,7 @@ class Correlator:
 
     def __init__(self, correlations: Sequence[Correlation]) -> None:
         self._states: dict[str, list[_State]] = {}
+        self._by_id: dict[str, _State] = {}
         self._waiting: list[_State] = []
         ids = {rule.id for rule in correlations}
         fields: dict[str, set[str]] = {}
@@ -61,7 +62,7 @@ class Correlator:
         shown: set[str] = set()
         for rule in correlations:
             waits = rule.condition is not None and has_not(rule.condition)
-            state = _State(rule, int(rule.timespan * 1_000_000), waits)
+            state = self._by_id[rule.id] = _State(rule, int(rule.timespan * 1_000_000), waits)
             if waits:
                 self._waiting.append(state)
             (shown if rule.generate else hidden).update(rule.rules)
@@ -91,6 +92,15 @@ class Correlator:
     def flush(self) -> list[CorrelationMatch]:
         """The end of the stream: decide what waited for events that now will not come."""
         return self._due(None)
+
+    def recall(self, correlation_id: str, fired: Mapping[tuple[str, ...], int]) -> None:
+        """Set when each group of a correlation, by its values, last fired; those not named never did.
+
+        For state built anew from hits: what these came to was seen without those before them.
+        """
+        for key, group in self._by_id[correlation_id].groups.items():
+            group.fired = fired.get(key)
+            group.armed = group.armed or group.fired is None  # nothing it is known to have done holds it back
 
     def _due(self, now: int | None) -> list[CorrelationMatch]:
         """Conditions with a `not` are decided when their window has passed, the earliest first."""
