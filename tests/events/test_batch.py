@@ -35,6 +35,8 @@ EVENT = {
         (".", MISSING),
         ("a.", "empty"),
         ("list.1", ["y"]),
+        ("a.c.².d", MISSING),
+        (f"a.c.{'9' * 5000}.d", MISSING),
     ],
 )
 def test_a_name_reads_by_itself_then_by_its_path(name: str, value: object) -> None:

@@ -138,6 +138,16 @@ def test_a_null_is_kept_as_it_is_written() -> None:
     assert record["proctitle"] == "(null)"
 
 
+@pytest.mark.parametrize("number", ["²", "9" * 5000])
+def test_a_number_that_is_none_harms_neither_its_record_nor_the_next(number: str) -> None:
+    head = "msg=audit(1772413323.5:1):"
+    seen = read(
+        f"type=SYSCALL {head} syscall={number}\ntype=EXECVE {head} argc={number} a0=x\ntype=EOE {head}\n", "auditd"
+    )
+    assert [each.number for each in seen] == [1, 1, 2, 3]
+    assert [of_type(seen, kind)[name] for kind, name in (("SYSCALL", "syscall"), ("EXECVE", "argc"))] == [number] * 2
+
+
 def test_lines_that_are_no_records_are_counted_once() -> None:
     found, problems = blocks("auditd", EXECUTION + "noise\nmore noise\n")
     assert sum(len(block.records) for block in found) == 7

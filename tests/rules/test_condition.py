@@ -46,6 +46,8 @@ def test_a_condition_has_the_tree_that_the_specification_gives_it(text: str, tre
         ("and sel_a", "not expected"),
         ("sel_a sel_b", "'sel_b' is not expected"),
         ("9 of them", "not possible"),
+        ("² of them", "no detection item '²'"),
+        (f"{'9' * 5000} of them", "no detection item"),
         ("sel_a | count() > 5", "removed from Sigma"),
         ("(" * 200 + "sel_a" + ")" * 200, "too deeply"),
     ],

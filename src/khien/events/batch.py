@@ -139,7 +139,7 @@ def _descend(node: Value, name: str) -> Value:
         return MISSING
     if isinstance(node, list):
         head, _, rest = name.partition(".")
-        if head.isdigit():
+        if head.isdecimal() and len(head) < 10:
             at = int(head)
             if at >= len(node):
                 return MISSING

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import yaml
 
 from khien.errors import Problem
-from khien.events.batch import Event
+from khien.events.batch import Event, Value
 from khien.events.records import RecordBlock
 from khien.formats.format import Format, Report
 from khien.formats.lines import read_lines, share
@@ -84,8 +84,7 @@ def parse_record(line: str) -> Event | None:
     if found[1]:
         record["node"] = found[1]
     _take(found[5], found[2], record)
-    if found[2] == "SYSCALL" and str(record.get("syscall", "")).isdigit():
-        number = int(record["syscall"])
+    if found[2] == "SYSCALL" and (number := _short_number(record.get("syscall"))) is not None:
         record["syscall_number"] = number
         record["syscall"] = _syscalls().get(str(record.get("arch", "")), {}).get(number, record["syscall"])
     if found[2] == "SOCKADDR" and isinstance(record.get("saddr"), str):
@@ -213,8 +212,12 @@ def _argument(execve: Event, at: int) -> str:
 
 
 def _count(execve: Event) -> int:
-    count = str(execve.get("argc", ""))
-    return min(int(count), 4096) if count.isdigit() and len(count) < 8 else 0
+    return min(_short_number(execve.get("argc")) or 0, 4096)
+
+
+def _short_number(value: Value) -> int | None:
+    """The number of at most seven digits that a value is."""
+    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 8 else None
 
 
 def _absolute(record: Event, shared: Event) -> str:

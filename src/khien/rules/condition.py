@@ -13,6 +13,7 @@ from khien.rules.model import And, Node, Not, Or
 from khien.rules.modifiers import join
 
 _TOKEN = re.compile(r"\s*(?:(?P<paren>[()])|(?P<word>[^\s()|]+)|(?P<pipe>\|))")
+_NUMBER = re.compile(r"[0-9]{1,9}\Z")
 _MOST_COMBINATIONS = 500
 _MOST_DEPTH = 100
 
@@ -101,7 +102,7 @@ class _Parser:
             self.depth -= 1
             return node
         quantifier = token.lower()
-        if self._word() == "of" and (quantifier in ("all", "any") or quantifier.isdigit()):
+        if self._word() == "of" and (quantifier in ("all", "any") or _NUMBER.match(quantifier)):
             self._take()
             pattern, at = self._take()
             return self._of(quantifier, pattern, at)
