@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from hypothesis import strategies as st
 
 from formats.reading import see
 from khien.errors import MappingError
-from khien.events.batch import MISSING, EventKind
+from khien.events.batch import MISSING, EventKind, read_path
 from khien.events.logsource import LogSource
-from khien.events.mapping import Classifier, event_text, parse_table
+from khien.events.mapping import Classifier, event_text, holds, parse_table
 from khien.events.records import RecordBlock
 
 SYSMON = "Microsoft-Windows-Sysmon/Operational"
@@ -101,6 +102,7 @@ def test_an_object_that_no_table_claims_may_name_its_log_source() -> None:
         (b"family: x\nkinds: [{fields: {a: [1]}}]", "'a' is not a list of names"),
         (b"family: x\nkey: [1]\nkinds: [{}]", "'key' is not a list of names"),
         (b"family: x\nclaims: [a]\nkinds: [{}]", "conditions are not a map"),
+        (b"family: x\nclaims: [{}]\nkinds: [{}]", "a claim has no condition"),
         (b"family: x\nkinds: [text]", "kinds[0]"),
     ],
 )
@@ -238,6 +240,23 @@ def test_every_log_source_of_the_sigma_corpus_is_produced_by_some_table(sigma_da
     corpus = corpus_logsources(sigma_data)
     assert len(corpus) > 100
     assert [str(source) for source in corpus if not any(source.covers(each) for each in made)] == []
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["winlog.channel", "operationName", "operationName.value", "data", "data.protoPayload", "host",
+                         "protoPayload.methodName", "properties", "ActionType", "DeviceName", "event_type", "process"]),
+        st.text(max_size=3) | st.dictionaries(
+            st.sampled_from(["value", "methodName", "protoPayload", "protoPayload.methodName", "executable", "ActionType"]),
+            st.text(max_size=3) | st.just({"methodName": "x"}), max_size=2,
+        ),
+        max_size=5,
+    )
+)  # fmt: skip
+def test_the_first_table_whose_claim_holds_takes_an_object_however_its_names_nest(record: dict[str, Any]) -> None:
+    tables = Classifier.load().tables.values()
+    claiming = (table.family for table in tables for claim in table.claims if holds(claim, partial(read_path, record)))
+    assert Classifier.load().claim(record) == next(claiming, "json")
 
 
 @given(

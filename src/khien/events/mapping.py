@@ -106,6 +106,11 @@ def holds(conditions: Conditions, read: Callable[[str], Value]) -> bool:
     return True
 
 
+def _places(name: str) -> tuple[str, ...]:
+    """The keys of which a record must have one for the field to have a value: its name, or what it begins with."""
+    return (name, *(name[:at] for at, char in enumerate(name) if char == "." and at))
+
+
 def _hashable(value: Value) -> Value:
     """A key value to look up: a short list of texts as a tuple, which meets a condition when an element does."""
     if isinstance(value, list) and len(value) <= 8 and not any(isinstance(each, list | dict) for each in value):
@@ -123,6 +128,9 @@ class Classifier:
 
     def __init__(self, tables: Sequence[Table]) -> None:
         self.tables = {table.family: table for table in tables}
+        self._claims = [
+            (_places(conditions[0][0]), conditions, table.family) for table in tables for conditions in table.claims
+        ]
         self._getters: dict[EventKind, tuple[tuple[str, ...], Callable[[Event], tuple[Value, ...]]]] = {}
         self._unknown: dict[str, EventKind] = {}
 
@@ -162,10 +170,10 @@ class Classifier:
 
     def claim(self, record: Event) -> str:
         """The family whose table knows this JSON object; "json" where none does."""
-        for table in self.tables.values():
-            for conditions in table.claims:
-                if holds(conditions, lambda name: read_path(record, name)):
-                    return table.family
+        there = record.keys()
+        for places, conditions, family in self._claims:
+            if not there.isdisjoint(places) and holds(conditions, lambda name: read_path(record, name)):
+                return family
         return JSON_FAMILY
 
     def _unclaimed(self, family: str, record: Event) -> EventKind:
@@ -306,6 +314,8 @@ def parse_table(data: bytes, path: str) -> Table:
             if name not in key:
                 raise MappingError(f"'{name}' is tested but not in 'key'", f"{path}, {entry.name or 'kinds'}")
     claims = tuple(_conditions(each, f"{path}, claims[{at}]") for at, each in enumerate(body.get("claims") or ()))
+    if not all(claims):
+        raise MappingError("a claim has no condition, so it would take every record", path)
     whole = _entry({k: body[k] for k in ("fields", "time", "host", "user") if k in body}, product, path)
     return Table(
         body["family"],
