@@ -248,6 +248,39 @@ class TestDelay:
         assert stream.come(120, hit(98)) == [99.5]
 
 
+class TestClock:
+    @pytest.mark.parametrize("restarted", [False, True])
+    def test_correlations_begin_anew_when_a_clock_that_ran_ahead_is_set_back(
+        self, tmp_path: Path, restarted: bool
+    ) -> None:
+        year = 365 * 86_400
+        stream = Stream(tmp_path / "a.db", rules(COUNT))
+        stream.come(10, hit(9), hit(9.5))
+        stream.come(year, hit(year - 1))
+        if restarted:
+            stream.store.close()
+            stream = Stream(tmp_path / "a.db", rules(COUNT))
+        assert stream.come(20, hit(19), hit(19)) == []
+        assert stream.come(31, hit(20)) == [20]
+        stream.come(90)
+        assert settled(stream.store) == {("c0", "{}", START + 20 * SECOND)}
+        assert stream.correlating.stats.late == 0
+
+    def test_old_hits_are_deleted_after_it_too(self, tmp_path: Path) -> None:
+        stream = Stream(tmp_path / "a.db", rules(COUNT))
+        stream.come(100_000, hit(99_999))
+        for second in range(0, 400, 10):
+            stream.come(second, hit(second))
+        with stream.store.database.reading() as connection:
+            assert connection.execute("SELECT count(*) FROM hits").fetchone()[0] == 8
+
+    def test_a_step_back_within_the_lateness_loses_nothing(self, tmp_path: Path) -> None:
+        stream = Stream(tmp_path / "a.db", rules(COUNT))
+        stream.come(100, hit(99), hit(99.5))
+        stream.come(60, hit(60), hit(61), hit(62))
+        assert stream.come(100 + LATENESS, hit(100)) == [62, 100]
+
+
 class TestRestarts:
     def test_a_lasting_attack_goes_on_as_one_finding_a_timespan(self, tmp_path: Path) -> None:
         found: list[float] = []

@@ -34,6 +34,8 @@ _STEP = 6
 _HOLDING = 2
 """Tiers that hold the hits they wait for in memory; what the others wait for would be minutes of hits."""
 _PRUNE_EVERY = 10 * SECOND
+_SET_BACK = 60 * SECOND
+"""So far behind what is settled, `until` tells that the clock was set back."""
 _encode = msgspec.json.Encoder().encode
 
 Describe = Callable[[Correlation, CorrelationMatch], Finding]
@@ -100,12 +102,15 @@ class LiveCorrelations:
 
         `until`: microseconds UTC; hits received up to it are stored, of every lane. While lanes have
         work, the received time of what they take; when nothing waits, the clock. An `until` that goes
-        back counts as the last one. `detected`: the time of the findings (default `until`).
+        back counts as the last one, unless it goes back beyond what is settled: then the clock was wrong and
+        is set right, and correlations begin anew with the hits that come from then on. `detected`: the time of the findings (default `until`).
         Raises CorrelationTaken and AlertStoreError; after the latter, call again.
         """
-        self._until = until = max(until, self._until)
         if not self._sure:
             self._load()
+        if until < self._progress.settled - _SET_BACK:
+            self._begin_anew(until)
+        self._until = until = max(until, self._until)
         self._sure = False
         dropped = self._read(until)
         found_by = [self._advance(place, until) for place in range(len(self._tiers))]
@@ -251,6 +256,17 @@ class LiveCorrelations:
                 for tier in self._tiers[:_HOLDING]:
                     tier.push(seq, hit)
         self._sure = True
+
+    def _begin_anew(self, until: int) -> None:
+        """Forget what was read: its windows have been closed by a clock that ran ahead."""
+        progress = self._progress = self._progress._replace(settled=until - self._lateness)
+        self._sure = False
+        with self._store.database.writing() as connection:
+            self._insist(connection)
+            hit_store.forget_read(connection, progress.read)
+            hit_store.write_progress(connection, progress)
+        self._until = self._pruned = -(2**62)
+        self._load()
 
     def _replay(self, tier: Tier, place: int, stage: Stage, kept: Kept) -> None:
         settled = tier.frontier

@@ -79,6 +79,12 @@ def forget_hits(connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
     connection.executemany("DELETE FROM hits WHERE seq = ?", ((number,) for number in numbers))
 
 
+def forget_read(connection: sqlite3.Connection, read: int) -> None:
+    """Delete all hits read, the last of them `read`, and what correlations came to by them."""
+    connection.execute("DELETE FROM hits WHERE seq <= ?", (read,))
+    keep_correlations(connection, {})
+
+
 def stored_hits(
     connection: sqlite3.Connection, rules: Sequence[str], after: int, until: int, read: int
 ) -> Iterator[tuple[int, int, Hit]]:
