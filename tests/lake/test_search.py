@@ -6,17 +6,20 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import pyarrow as pa
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from khien.lake import upkeep
 from khien.lake.errors import SearchError
-from khien.lake.schema import EVENTS
+from khien.lake.schema import EVENT_SCHEMA, EVENTS
 from khien.lake.search import search
 from khien.lake.search_language import parse
 from khien.lake.search_sql import network_regex
-from khien.lake.sketch import candidates, runs, sketch_path
+from khien.lake.sketch import SketchBuilder, candidates, runs, sketch_path
 from khien.lake.store import Lake
 from lake.made import NOON, events, many
 
@@ -156,11 +159,48 @@ def test_a_sketch_never_hides_a_text_that_is_there(tmp_path: Path, monkeypatch: 
     upkeep.compact(lake, today=dt.date(2026, 12, 1))
     (file,) = lake.files(EVENTS)
     path = sketch_path("events", file.path)
-    assert candidates(lake.storage, path, [runs("mixed case")]) != []
-    assert candidates(lake.storage, path, [runs("wombat")]) == []
+    assert candidates(lake.storage, path, runs("mixed case")) != []
+    assert candidates(lake.storage, path, runs("wombat")) == []
     for text in ("mixed", '"cộng 1"', "đẹp", "TỔNG", "Message:*case"):
         assert len(hosts(lake, text)) == (50 if text == '"cộng 1"' else 100)
     assert hosts(lake, "wombat") == []
+
+
+def test_a_sketch_tells_texts_of_three_characters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("khien.lake.merging._SKETCHED", 0)
+    lake = Lake(tmp_path)
+    for version in range(2):
+        lake.append_events(many(50, str(version), raw=f"[q] pid {version} ends %Q"), app="a", version=version)
+    upkeep.compact(lake, today=dt.date(2026, 12, 1))
+    (file,) = lake.files(EVENTS)
+    path = sketch_path("events", file.path)
+
+    def told(text: str) -> bool:
+        return candidates(lake.storage, path, runs(text)) != []
+
+    for text in ("[q]", "[Q]", "pid", "PID", " %q", "lan"):  # of raw texts: their first, their last, in between
+        assert told(text)
+        assert len(hosts(lake, f'"{text}"')) == 100
+    assert not any(told(text) for text in ("[q)", "%~q", "zpi"))
+    assert hosts(lake, "%~q") == []
+    sketch = tmp_path / path
+    content = sketch.read_bytes()
+    sketch.write_bytes(content[: 40 + (1 << 18)])  # of runs of four bytes alone
+    assert told("%~q")
+    assert not told("wombat")
+
+
+@given(st.binary(min_size=3, max_size=40), st.data())
+def test_the_runs_of_every_part_of_a_text_are_marked(content: bytes, data: st.DataObject) -> None:
+    text = content.decode("latin-1").replace("\0", " ")
+    builder = SketchBuilder()
+    columns = {"event": [text], "raw": [None], "time": [0]}
+    builder.add(pa.table(columns, schema=pa.schema([EVENT_SCHEMA.field(name) for name in columns])))
+    begin = data.draw(st.integers(0, len(text) - 3))
+    part = text[begin : data.draw(st.integers(begin + 3, len(text)))]
+    four, three = (content := builder.encode()[40:])[: 1 << 18], zstandard.decompress(content[1 << 18 :])
+    marked = set(np.flatnonzero(np.frombuffer(four + three, np.uint8)).tolist())
+    assert set(runs(part.swapcase() if part.isascii() else part)) <= marked
 
 
 def test_a_broken_sketch_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,9 +210,10 @@ def test_a_broken_sketch_is_passed_over(tmp_path: Path, monkeypatch: pytest.Monk
         lake.append_events(many(10, str(version)), app="a", version=version)
     upkeep.compact(lake, today=dt.date(2026, 12, 1))
     (sketch,) = tmp_path.rglob("*.sketch")
-    for broken in (b"", b"KHSKT001", b"nonsense" * 20, sketch.read_bytes()[:100]):
+    content = sketch.read_bytes()
+    for broken in (b"", b"KHSKT001", b"nonsense" * 20, content[:100], content[:-5], content[: 40 + (1 << 18)] + b"x"):
         sketch.write_bytes(broken)
-        assert len(hosts(lake, "lane")) == 20
+        assert len(hosts(lake, "lane")) == len(hosts(lake, "lan")) == 20
 
 
 @given(st.ip_addresses(v=4), st.integers(0, 32), st.ip_addresses(v=4))

@@ -167,7 +167,7 @@ def _groups(lake: Lake, file: DataFile, compiled: Compiled) -> list[Group] | Non
     path = sketch_path(EVENTS.name, file.path)
     found: dict[int, Group] = {}
     for places in compiled.need:
-        groups = candidates(lake.storage, path, [places])
+        groups = candidates(lake.storage, path, places)
         if groups is None:
             return None
         found |= {group.number: group for group in groups}
