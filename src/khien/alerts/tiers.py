@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from khien.engine.correlation import Correlator
+from khien.engine.correlation import Correlator, as_hit
 from khien.engine.hit import CorrelationMatch, Hit
 from khien.engine.sequences import has_not
-from khien.events.batch import Value
 from khien.rules.model import Correlation
 
 Group = tuple[str, ...]
@@ -164,9 +163,7 @@ class Tier:
                 self._found(stage, match, due, BY_CLOCK, found)
 
     def _found(self, stage: Stage, match: CorrelationMatch, decided: int, seq: int, found: list[Found]) -> None:
-        last = match.hits[-1] if match.hits else None
-        values: dict[str, Value] = {**match.group, **match.figures}
-        hit = Hit(decided, stage.rule.id, values, last.path if last else "", last.record if last else 0)
+        hit = as_hit(match, decided)
         found.append(Found(stage.rule, match, decided, seq, hit))
         self._feed(hit, seq, found)
 

@@ -181,9 +181,7 @@ class Correlator:
         """Hand a match on as a hit; `time` is when it was decided, so that hits stay in order."""
         if rule.id not in self._states:
             return []
-        last = match.hits[-1] if match.hits else None
-        values: dict[str, Value] = {**match.group, **match.figures}
-        hit = Hit(time, rule.id, values, last.path if last else "", last.record if last else 0)
+        hit = as_hit(match, time)
         found: list[CorrelationMatch] = []
         for state in self._states[rule.id]:
             chained = self._take(state, hit)
@@ -191,6 +189,13 @@ class Correlator:
                 found.append(chained)
                 found += self._chain(state.rule, chained, chained.time)
         return found
+
+
+def as_hit(match: CorrelationMatch, time: int) -> Hit:
+    """A match as a hit of correlations of correlations; `time` is when it was decided."""
+    last = match.hits[-1] if match.hits else None
+    values: dict[str, Value] = {**match.group, **match.figures}
+    return Hit(time, match.correlation_id, values, last.path if last else "", last.record if last else 0)
 
 
 def _field_of(rule: Correlation, name: str, rule_id: str) -> str:
