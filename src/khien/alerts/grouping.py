@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
 from hashlib import blake2b
 from typing import TypeVar
 
@@ -12,6 +11,7 @@ import msgspec
 
 from khien.alerts.entities import Entity, Extractor
 from khien.alerts.live_finding import LiveFinding
+from khien.events.timestamps import parse_time
 from khien.findings.finding import LEVELS, Finding
 
 _T = TypeVar("_T")
@@ -93,7 +93,7 @@ def sight(finding: LiveFinding, extractor: Extractor) -> Sighting:
     A finding without a time, or whose clock runs ahead, has the time it was received.
     """
     record = _decode(finding.record)
-    time = _microseconds(record.time)
+    time = parse_time(record.time)
     if time is None or time > finding.received + _MOST_AHEAD:
         time = finding.received
     return Sighting(
@@ -165,22 +165,6 @@ def join(alert: Alert, sighting: Sighting) -> bool:
 def _union(known: tuple[_T, ...], more: Iterable[_T]) -> tuple[_T, ...]:
     new = tuple(each for each in more if each not in known)
     return (known + new)[:MOST_NAMED] if new else known
-
-
-def _microseconds(text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        return None
-    since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
-
-
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
 
 def _variant(record: Finding) -> int:

@@ -169,16 +169,12 @@ def keep_correlations(connection: sqlite3.Connection, wanted: Mapping[str, Kept]
     )
 
 
-def prune(connection: sqlite3.Connection, needed: Mapping[str, int], read: int, longest: int) -> int:
-    """Delete read hits that can no longer matter; how many. `needed`: rule to the event time it is needed after.
+def prune(connection: sqlite3.Connection, needed: Mapping[str, int], read: int, longest: int) -> None:
+    """Delete read hits that can no longer matter. `needed`: rule to the event time it is needed after.
 
     What came true is kept to the event time `longest`.
     """
-    deleted = 0
     for (rule,) in connection.execute(_RULES).fetchall():
         least = needed.get(rule, 2**62)
-        deleted += connection.execute(
-            "DELETE FROM hits WHERE rule = ? AND time <= ? AND seq <= ?", (rule, least, read)
-        ).rowcount
+        connection.execute("DELETE FROM hits WHERE rule = ? AND time <= ? AND seq <= ?", (rule, least, read))
     connection.execute("DELETE FROM correlated WHERE decided <= ? AND state != ?", (longest, PROVISIONAL))
-    return deleted
