@@ -103,7 +103,8 @@ class LiveCorrelations:
         `until`: microseconds UTC; hits received up to it are stored, of every lane. While lanes have
         work, the received time of what they take; when nothing waits, the clock. An `until` that goes
         back counts as the last one, unless it goes back beyond what is settled: then the clock was wrong and
-        is set right, and correlations begin anew with the hits that come from then on. `detected`: the time of the findings (default `until`).
+        is set right, and correlations begin anew with the hits that come from then on. `detected`: the time
+        of the findings (default `until`).
         Raises CorrelationTaken and AlertStoreError; after the latter, call again.
         """
         if not self._sure:
@@ -146,16 +147,20 @@ class LiveCorrelations:
             return tier.advance(goal, hits)
 
     def reload(self, correlations: Sequence[Correlation]) -> None:
-        """Go on with another rule set. Correlations that come true as before keep their state; others begin anew."""
+        """Go on with another rule set. Correlations that come true as before keep their state; others begin anew.
+
+        Raises as `advance` does; after AlertStoreError the new rules are in use with the next `advance`.
+        """
         self._correlations = tuple(correlations)
         self._silent = Correlator(correlations).suppressed
         if not self._sure:
-            self._load()
-            return
+            return  # the next advance loads
+        self._sure = False  # until the store knows
         kept = self._keep()
         for tier in self._tiers:
             former = {stage.rule.id: stage for stage in tier.stages}
             tier.arrange([_stage(rule, kept[rule.id], former.get(rule.id)) for rule in correlations])
+        self._sure = True
 
     @property
     def _base(self) -> tuple[str, ...]:

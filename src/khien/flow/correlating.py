@@ -11,13 +11,10 @@ from khien.alerts.correlating import CorrelationTaken, LiveCorrelations
 from khien.alerts.sink import SqliteAlerts
 from khien.engine.hit import CorrelationMatch
 from khien.errors import KhienError
-from khien.findings.finding import Finding
 from khien.flow.rulebook import Rulebook
 from khien.flow.settings import FlowSettings
 from khien.flow.status import ProcessStatus, Reporter, read_all
 from khien.hunt.assembly import correlation_finding
-from khien.hunt.plans import HuntPlan
-from khien.rules.model import Correlation
 
 _EVERY = 0.5
 _MARGIN = 2_000_000
@@ -29,7 +26,7 @@ def frontier(detecting: list[ProcessStatus], now: int) -> int:
     """Up to which time of arrival all lanes have stored their hits, microseconds UTC; -1 when that is not known."""
     behind = [int(status.lag_seconds * 1_000_000) if status.lag else 0 for status in detecting]
     reached = [status.at - max(lag, _MARGIN) for status, lag in zip(detecting, behind, strict=True)]
-    return min([*reached, now], default=-1) if reached else -1
+    return min([*reached, now]) if reached else -1
 
 
 class Correlating:
@@ -41,8 +38,8 @@ class Correlating:
         self._report = Reporter(settings.status, "correlate")
         self._live = LiveCorrelations(
             sink,
-            _wanted(rulebook.plan),
-            _describe,
+            rulebook.plan.correlations,
+            correlation_finding,
             origin=_origin,
             lateness=int(settings.lateness * 1_000_000),
         )
@@ -57,35 +54,26 @@ class Correlating:
 
     def step(self) -> None:
         """Advance once."""
-        if self._rulebook.changed():
-            self._live.reload(_wanted(self._rulebook.plan))
         names = {f"detect-{lane:02d}" for lane in range(self._settings.lanes)}
         detecting = [status for status in read_all(self._settings.status) if status.name in names]
         now = time.time_ns() // 1000
         until = frontier(detecting, now) if len(detecting) == len(names) else -1
         status = self._report.status
-        if until > 0:
-            started = time.perf_counter()
-            try:
-                alerts = self._live.advance(until, now)
-                status.error = ""
-                status.findings += len(alerts)
-            except CorrelationTaken:
-                raise
-            except KhienError as error:
-                status.error = str(error)
-                _log.error("correlations not advanced", error=str(error))
-            self._report.spent("correlate", time.perf_counter() - started)
+        started = time.perf_counter()
+        try:
+            if self._rulebook.changed():
+                self._live.reload(self._rulebook.plan.correlations)
+            if until > 0:
+                status.findings += len(self._live.advance(until, now))
+            status.error = ""
+        except CorrelationTaken:
+            raise
+        except KhienError as error:
+            status.error = str(error)
+            _log.error("correlations not advanced", error=str(error))
+        self._report.spent("correlate", time.perf_counter() - started)
         status.rules = len(self._rulebook.plan.correlations)
         self._report.tick()
-
-
-def _wanted(plan: HuntPlan) -> tuple[Correlation, ...]:
-    return plan.correlations
-
-
-def _describe(rule: Correlation, match: CorrelationMatch) -> Finding:
-    return correlation_finding(rule, match)
 
 
 def _origin(match: CorrelationMatch) -> tuple[str, str]:
