@@ -361,6 +361,17 @@ def test_a_phone_scrolls_down_only(open_page: Open, made: int) -> None:
         page.get_by_role("button", name="Đóng").click()
 
 
+def test_a_phone_names_techniques_and_says_what_matched_where_no_host_is_known(open_page: Open) -> None:
+    page = open_page([finding(rule_id="nobody", title="Nobody's", host="", user=""), finding()], width=390)
+    expect(page.locator("#attack .name", has_text="PowerShell")).to_be_visible()
+    first, second = page.locator(".row", has_text="Nobody's"), page.locator(".row", has_text="Encoded command")
+    expect(first.locator(".value")).to_contain_text("-enc")
+    expect(first.locator(".value")).to_be_visible()
+    expect(first.locator(".host")).to_be_hidden()
+    expect(second.locator(".host")).to_be_visible()
+    expect(second.locator(".value")).to_be_hidden()
+
+
 def test_no_findings_say_what_that_means(open_page: Open) -> None:
     page = open_page([])
     expect(page.locator("#notes")).to_contain_text("Không có phát hiện nào")

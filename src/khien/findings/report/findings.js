@@ -6,9 +6,10 @@ const best = (row) => row[6].reduce((a, b) => (a === null || strings[b[1]].lengt
 const drawRow = (place) => {
   const row = rows[shown[place]], rule = rules[row[0]], match = best(row);
   const why = match ? [`${strings[match[0]] || words.keyword}: `, ...highlighted(strings[match[1]], places(strings[match[1]], [match]), 120)] : [strings[row[7]]];
+  const who = [strings[row[2]], strings[row[3]]].filter(Boolean).join(" · ");
   return make("div", { class: `row${place === current ? " current" : ""}`, role: "option", id: `row-${place}`, "aria-selected": String(place === current), "aria-posinset": String(place + 1), "aria-setsize": String(shown.length), on: { click: () => open(place) } },
     make("span", { class: "time" }, when(row[1])), make("span", { class: `level ${rule.level}` }, words[rule.level]), make("span", { class: "what", title: rule.title }, rule.title),
-    make("span", { class: "host", title: [strings[row[2]], strings[row[3]]].filter(Boolean).join(" · ") }, [strings[row[2]], strings[row[3]]].filter(Boolean).join(" · ") || "–"), make("span", { class: "value" }, ...why));
+    make("span", { class: who ? "host" : "host nobody", title: who }, who || "–"), make("span", { class: "value" }, ...why));
 };
 const drawRows = () => {
   const scroller = $("scroller"), size = height();
