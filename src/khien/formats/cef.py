@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from khien.errors import Problem
 from khien.events.batch import Event
 from khien.events.records import RecordBlock
 from khien.formats.format import Format, Report
-from khien.formats.lines import read_lines, share
+from khien.formats.lines import read_records, share
 
 _KEY = re.compile(r"(?:^|(?<=\s))([A-Za-z0-9_.\-\[\]]{1,128})=")
 _HEADER = re.compile(r"(?:CEF|LEEF):\s?\d(?:\.\d)?\|")
@@ -96,22 +95,7 @@ def _plain(text: str) -> str:
 
 def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
     """The events of a file of CEF or LEEF lines."""
-    bad = first = 0
-    for start, lines in read_lines(stream, path, report):
-        numbers, records, texts = [], [], []
-        for number, line in enumerate(lines, start):
-            record = parse(line) if line.strip() else None
-            if record is not None:
-                numbers.append(number)
-                records.append(record)
-                texts.append(line)
-            elif line.strip():
-                bad += 1
-                first = first or number
-        if records:
-            yield RecordBlock("cef", numbers, records, texts)
-    if bad:
-        report(Problem(path, f"line {first}", "not a CEF or LEEF line", count=bad))
+    return read_records(stream, path, report, "cef", parse, "not a CEF or LEEF line")
 
 
 FORMAT = Format("cef", "CEF and LEEF", lambda head: 0.95 * share(head, _HEADER.search), read)

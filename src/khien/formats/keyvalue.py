@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from khien.errors import Problem
 from khien.events.batch import Event
 from khien.events.mapping import JSON_FAMILY
 from khien.events.records import RecordBlock
 from khien.formats.format import Format, Report
-from khien.formats.lines import read_lines, share
+from khien.formats.lines import read_records, share
 
 _PAIR = re.compile(r"(?:^|(?<=[\s,]))([A-Za-z_][A-Za-z0-9_.\-]{0,63})=(\"(?:[^\"\\]|\\.)*\"|[^\s\"]*)")
 _STARTS = re.compile(r"(?:<\d{1,3}>)?(?:[A-Za-z_][A-Za-z0-9_.\-]{0,63}=(?:\"[^\"]*\"|[^\s\"=]*)[\s,]+){3}")
@@ -50,24 +49,7 @@ def _zone(record: Event) -> str:
 
 def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
     """The events of a file of such lines."""
-    bad = first = 0
-    for start, lines in read_lines(stream, path, report):
-        numbers, records, texts = [], [], []
-        for number, line in enumerate(lines, start):
-            if not line.strip():
-                continue
-            record = parse(line)
-            if record is None:
-                bad += 1
-                first = first or number
-                continue
-            numbers.append(number)
-            records.append(record)
-            texts.append(line)
-        if records:
-            yield RecordBlock(JSON_FAMILY, numbers, records, texts)
-    if bad:
-        report(Problem(path, f"line {first}", "not a line of name=value pairs", count=bad))
+    return read_records(stream, path, report, JSON_FAMILY, parse, "not a line of name=value pairs")
 
 
 FORMAT = Format("keyvalue", "lines of name=value pairs", lambda head: 0.6 * share(head, _STARTS.match), read)

@@ -1,4 +1,4 @@
-"""Text lines of a stream, in bounded memory."""
+"""Text lines of a stream, and the records on them, in bounded memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from khien.errors import Problem
+from khien.events.batch import Event
+from khien.events.records import RecordBlock
 from khien.formats.format import MAX_LINE, Report
 
 _READ = 256 << 10
@@ -44,6 +46,43 @@ def read_lines(stream: BinaryIO, path: str, report: Report) -> Iterator[tuple[in
         number += len(lines)
     if held:
         yield number, _texts(b"".join(rest))
+
+
+def read_records(
+    stream: BinaryIO,
+    path: str,
+    report: Report,
+    family: str,
+    parse: Callable[[str], Event | None],
+    refusal: str,
+    about: Callable[[str], None] | None = None,
+) -> Iterator[RecordBlock]:
+    """The records of a format with one a line, blank lines left out.
+
+    Lines for which `parse` gives None are counted and reported once, as `refusal`. `about`: takes the lines
+    that begin with "#" and say something of those after them.
+    """
+    bad = first = 0
+    for start, lines in read_lines(stream, path, report):
+        numbers: list[int] = []
+        records: list[Event] = []
+        texts: list[str] = []
+        for number, line in enumerate(lines, start):
+            if about is not None and line.startswith("#"):
+                about(line)
+            elif line.strip():
+                record = parse(line)
+                if record is None:
+                    bad += 1
+                    first = first or number
+                    continue
+                numbers.append(number)
+                records.append(record)
+                texts.append(line)
+        if records:
+            yield RecordBlock(family, numbers, records, texts)
+    if bad:
+        report(Problem(path, f"line {first}", refusal, count=bad))
 
 
 def _texts(block: bytes) -> list[str]:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from khien.events.batch import Event
 from khien.events.records import RecordBlock
 from khien.formats.format import Format, Report
-from khien.formats.lines import read_lines, share
+from khien.formats.lines import read_records, share
 
 DEVICE = re.compile(
     r"%(?:(?P<cisco>[A-Z0-9_]{2,40})-(?:[A-Z0-9_]{1,40}-)?(?P<level>[0-7])-(?P<name>[A-Za-z0-9_]{2,60}): ?"
@@ -59,10 +59,7 @@ def device(found: re.Match[str]) -> Event:
 
 def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
     """An event a line."""
-    for start, lines in read_lines(stream, path, report):
-        kept = [(number, line) for number, line in enumerate(lines, start) if line.strip()]
-        if kept:
-            yield RecordBlock("text", [n for n, _ in kept], [parse(line) for _, line in kept], [t for _, t in kept])
+    return read_records(stream, path, report, "text", parse, "not a line of text")
 
 
 def _sniff(head: bytes) -> float:

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from khien.errors import Problem
 from khien.events.batch import Event
 from khien.events.records import RecordBlock
 from khien.formats.format import Format, Report
-from khien.formats.lines import read_lines, share
+from khien.formats.lines import read_records, share
 
 _COMBINED = re.compile(
     r"(?:(?P<vhost>[A-Za-z0-9_.\-]{1,255}(?::\d{1,5})?) )?(?P<ip>[0-9A-Fa-f.:]{2,45}|[A-Za-z0-9_.\-]{1,255}) (?P<ident>\S+) "
@@ -93,29 +92,16 @@ def _target(target: str, record: Event) -> None:
 
 def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
     """The requests of an access log; W3C files name their fields in `#Fields:` lines."""
-    bad = first = 0
     fields: list[str] = []
-    for start, lines in read_lines(stream, path, report):
-        numbers, records, texts = [], [], []
-        for number, line in enumerate(lines, start):
-            if line.startswith("#"):
-                if line.startswith("#Fields:"):
-                    fields = line[8:].split()
-                continue
-            if not line.strip():
-                continue
-            record = _w3c(line, fields) if fields else parse(line)
-            if record is None:
-                bad += 1
-                first = first or number
-                continue
-            numbers.append(number)
-            records.append(record)
-            texts.append(line)
-        if records:
-            yield RecordBlock("weblog", numbers, records, texts)
-    if bad:
-        report(Problem(path, f"line {first}", "not an access log line", count=bad))
+
+    def name(line: str) -> None:
+        if line.startswith("#Fields:"):
+            fields[:] = line[8:].split()
+
+    def request(line: str) -> Event | None:
+        return _w3c(line, fields) if fields else parse(line)
+
+    return read_records(stream, path, report, "weblog", request, "not an access log line", about=name)
 
 
 def _w3c(line: str, fields: list[str]) -> Event | None:

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from khien.errors import Problem
 from khien.events.batch import Event, Value
 from khien.events.records import RecordBlock
 from khien.formats.format import Format, Report
-from khien.formats.lines import read_lines
+from khien.formats.lines import read_records
 
 _HEX = re.compile(r"\\x([0-9A-Fa-f]{2})")
 _NUMBERS = {"count": int, "int": int, "port": int, "double": float, "time": float, "interval": float}
@@ -74,25 +73,8 @@ class _Header:
 def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
     """The entries of a Zeek log; several logs one after another may stand in one file."""
     header = _Header()
-    bad = first = 0
-    for start, lines in read_lines(stream, path, report):
-        numbers, records, texts = [], [], []
-        for number, line in enumerate(lines, start):
-            if line.startswith("#"):
-                header.take(line)
-            elif line:
-                record = header.record(line)
-                if record is None:
-                    bad += 1
-                    first = first or number
-                    continue
-                numbers.append(number)
-                records.append(record)
-                texts.append(line)
-        if records:
-            yield RecordBlock("zeek", numbers, records, texts)
-    if bad:
-        report(Problem(path, f"line {first}", "does not have the fields that the header names", count=bad))
+    refusal = "does not have the fields that the header names"
+    return read_records(stream, path, report, "zeek", header.record, refusal, about=header.take)
 
 
 FORMAT = Format("zeek", "Zeek (TSV)", lambda head: 1.0 if head.startswith(b"#separator") else 0.0, read)
