@@ -16,9 +16,9 @@ from khien.engine.detector import Detector
 from khien.engine.hit import Hit
 from khien.errors import KhienError, Problem
 from khien.events.mapping import Classifier
-from khien.events.timestamps import parse_time
 from khien.flow.archive import FindingArchive
 from khien.flow.careful import Careful
+from khien.flow.logs import log_damage
 from khien.flow.parcels import ParcelReader
 from khien.flow.rulebook import Rulebook
 from khien.flow.setaside import Doubts, SetAside
@@ -95,11 +95,12 @@ class Detecting:
         self._aside = SetAside(settings.set_aside, name)
         self._doubts = Doubts(settings.folder / "doubts", name)
         self._report = Reporter(settings.status, name)
-        self._careful = Careful(self._detect, self._doubts, self._aside, self._report.tick)
+        self._careful = Careful(self._detect, self._doubts, self._aside, self._tell)
         self._report.status.rules = len(rulebook.plan.ruleset.rules)
         self._archive = FindingArchive(settings, lane)
         self._taken = max(sink.position(lane), 0)
         self._at = min(self._taken, self._archive.stored)
+        self._oldest = 0
         self._position.save(self._at)
         self._saved = time.monotonic()
 
@@ -113,7 +114,7 @@ class Detecting:
             pass
         self._archive.flush()
         self._position.save(self._archive.stored)
-        self._report.tick(force=True)
+        self._tell(force=True)
 
     def step(self) -> bool:
         """Work on some parcels; False when there was none."""
@@ -122,7 +123,9 @@ class Detecting:
             self._report.status.rules = len(self._rulebook.plan.ruleset.rules)
             _log.info("rules reloaded", rules=self._report.status.rules)
         parcels = self._reader.read(self._at, _READ_BYTES)
+        log_damage(self._reader)
         if parcels:
+            self._oldest = parcels[0][1].received
             self._work(parcels)
         now = time.monotonic()
         self._archive.look()
@@ -130,13 +133,19 @@ class Detecting:
             if self._position.load() != self._archive.stored:
                 self._position.save(self._archive.stored)
             self._saved = now
+        self._tell()
+        if not parcels:
+            self._oldest = 0
+        return bool(parcels)
+
+    def _tell(self, force: bool = False) -> None:
+        """Say how it is. Correlations wait for the oldest parcel at work, however long that takes."""
         status = self._report.status
         status.position = self._at
         status.lag = self._reader.last() - self._at
-        status.lag_seconds = max(0.0, time.time() - parcels[0][1].received / 1e6) if parcels else 0.0
+        status.lag_seconds = max(0.0, time.time() - self._oldest / 1e6) if status.lag and self._oldest else 0.0
         status.set_aside = self._aside.count
-        self._report.tick()
-        return bool(parcels)
+        self._report.tick(force=force)
 
     def _work(self, parcels: list[tuple[int, Parcel]]) -> None:
         findings: list[LiveFinding] = []
@@ -155,10 +164,11 @@ class Detecting:
         self._doubts.clear(parcels[-1][0])
         detected = time.perf_counter()
         self._report.spent("detect", detected - started)
-        self._at = parcels[-1][0]
-        if self._at > self._taken:
-            self._hand_over(self._at, findings, hits)
-            self._taken = self._at
+        last = parcels[-1][0]
+        if last > self._taken:
+            self._hand_over(last, findings, hits)
+            self._taken = last
+        self._at = last
         durable = time.time()
         for received, count in arrived:
             if count:
@@ -194,7 +204,7 @@ class Detecting:
                 return
             except (KhienError, OSError) as error:
                 self._report.status.error = str(error)
-                self._report.tick(force=True)
+                self._tell(force=True)
                 _log.error("alerts not written", lane=self._lane, error=str(error), next_try=wait)
                 time.sleep(wait)
                 wait = min(wait * 2, 15.0)
@@ -207,14 +217,4 @@ class Detecting:
         source.last_received = parcel.received
         if out.problems:
             source.error = str(out.problems[-1].what)[:200]
-        for encoded, _ in out.findings[:1]:
-            moment = _time_of(encoded)
-            if moment is not None:
-                source.last_time = moment
         self._report.status.events += parcel.count
-
-
-def _time_of(encoded: Encoded) -> int | None:
-    """The event time of an encoded finding, microseconds UTC."""
-    start = encoded.head.find(b'"time":"')
-    return parse_time(encoded.head[start + 8 : start + 35].decode("ascii", "replace")) if start >= 0 else None

@@ -9,6 +9,10 @@ from typing import TextIO, cast
 
 import structlog
 
+from khien.collect.spool import LaneReader
+
+_log = structlog.get_logger()
+
 
 class _Standing:
     """A stream on which writing never fails: a log on a full disk must not stop those who tell of it."""
@@ -43,3 +47,10 @@ def set_up_logs(process: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process)
+
+
+def log_damage(reader: LaneReader) -> None:
+    """Say what damage of the spool a reader has passed over since the last time."""
+    for problem in reader.problems:
+        _log.error("spool damaged", problem=str(problem))
+    reader.problems.clear()

@@ -12,6 +12,7 @@ from khien.collect.spool import LaneReader, Parcel, Position
 from khien.errors import KhienError
 from khien.events.mapping import Classifier
 from khien.flow.careful import Careful
+from khien.flow.logs import log_damage
 from khien.flow.rows import RowMaker
 from khien.flow.setaside import Doubts, SetAside
 from khien.flow.settings import FlowSettings
@@ -67,6 +68,7 @@ class Storer:
         """Read some parcels, write a batch if it is due; False when there was nothing to read."""
         settings = self._settings
         parcels = self._reader.read(self._at, _READ_BYTES)
+        log_damage(self._reader)
         for sequence, parcel in parcels:
             self._take(sequence, parcel)
         due = self._bytes >= settings.store_bytes or (
