@@ -62,6 +62,12 @@ def test_a_line_of_syslog_keeps_its_text() -> None:
     assert row["time"] == datetime(2026, 11, 24, 9, tzinfo=UTC)
 
 
+def test_a_time_within_an_object_is_the_events_own() -> None:
+    properties = {"ActionType": "ProcessCreated", "DeviceName": "pc-01", "Timestamp": "2026-11-24T09:00:00Z"}
+    (row,) = rows(json.dumps([{"category": "AdvancedHunting-DeviceProcessEvents", "properties": properties}]).encode())
+    assert row["time"] == datetime(2026, 11, 24, 9, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     "written",
     [

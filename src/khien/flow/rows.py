@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from khien._native import Extractor
 from khien.collect.spool import Parcel
 from khien.errors import Problem
-from khien.events.batch import Event, EventKind
+from khien.events.batch import Event, EventKind, read_path
 from khien.events.common import COLUMNS, UNKNOWN, common_fields, common_text, label
 from khien.events.mapping import Classifier
 from khien.events.timestamps import parse_time
@@ -127,11 +127,8 @@ class RowMaker:
 
     def _record(self, rows: _Rows, number: int, family: str, record: Event, text: str | None) -> None:
         kind = self._classifier.classify(family, record)
-        moment = None
-        for name in (*kind.time, *common_fields()["time"]):
-            moment = parse_time(record.get(name))
-            if moment is not None:
-                break
+        times = (parse_time(read_path(record, name)) for name in (*kind.time, *common_fields()["time"]))
+        moment = next((each for each in times if each is not None), None)
         rows.add(
             number=number,
             moment=moment,
