@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum, auto
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Any, BinaryIO
 
 import typer
 from rich.console import Console
@@ -21,7 +20,9 @@ from typer.core import TyperCommand
 
 from khien.cli import rule_folders
 from khien.cli.lake import DEFAULT, open_lake
+from khien.cli.output import target
 from khien.cli.progress import hunting
+from khien.cli.times import known_zone
 from khien.errors import Problem, UsageError
 from khien.events.timestamps import parse_time
 from khien.findings import outputs
@@ -35,7 +36,6 @@ from khien.hunt.plans import HuntOptions, HuntPlan
 from khien.hunt.resuming import Resumption, State, rules_text
 from khien.lake.inputs import files_of, lake_inputs
 
-_BUFFER = 1 << 20
 _SPAN = re.compile(r"(\d{1,6})(s|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -103,7 +103,7 @@ def hunt(
 
     Exit code 0: done; 2: wrong usage; 3: done, but some input could not be read.
     """
-    period = Period(_moment(since, "--since", timezone), _moment(until, "--until", timezone))
+    period = Period(_moment(since, "--since"), _moment(until, "--until"))
     if bool(paths) == (lake is not None):
         what = "there are both PATHS and --lake" if paths else "nothing says what to hunt through"
         raise UsageError(what, remedy="Name files and folders, or give --lake")
@@ -114,7 +114,7 @@ def hunt(
         jobs=jobs or os.cpu_count() or 1,
         input_format=_known_format(input_format),
     )
-    zone = _zone(timezone)
+    zone = known_zone(timezone)
     plan = HuntPlan(rule_folders.load(rules, placeholders), options)
     chosen = str(format) if format else ("table" if output is None and sys.stdout.isatty() else "ndjson")
     if chosen == "html" and output is None and sys.stdout.isatty():
@@ -125,7 +125,7 @@ def hunt(
         inputs = _lake_inputs(lake, period, resumption, problems)
     else:
         inputs = list(find_inputs(paths or [], problems.append))
-    with _target(output) if resumption is None else _going_on(resumption) as stream:
+    with target(output) if resumption is None else _going_on(resumption) as stream:
         writer = outputs.writer(chosen, stream, zone, plan.ruleset)
         before = resumption.tally() if resumption else Tally()
         with hunting(inputs, before) as watch:
@@ -154,7 +154,7 @@ def hunt(
         raise typer.Exit(3)
 
 
-def _moment(text: str | None, option: str, timezone: str) -> int | None:
+def _moment(text: str | None, option: str) -> int | None:
     if text is None:
         return None
     if ago := _SPAN.fullmatch(text):
@@ -216,38 +216,7 @@ def _going_on(resumption: Resumption) -> Iterator[BinaryIO]:
     resumption.finish()
 
 
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise UsageError(f"there is no time zone '{name}'", remedy="Write e.g. Asia/Ho_Chi_Minh or UTC") from error
-
-
 def _known_format(name: str | None) -> str | None:
     if name is not None and name not in formats():
         raise UsageError(f"there is no input format '{name}'", remedy=f"Known: {', '.join(sorted(formats()))}")
     return name
-
-
-@contextmanager
-def _target(output: Path | None) -> Iterator[BinaryIO]:
-    """Standard output, or a file that appears whole: written beside, then renamed."""
-    if output is None or str(output) == "-":
-        yield cast(BinaryIO, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-        return
-    if output.exists() and not output.is_file():  # a device or pipe: write through
-        with output.open("wb", buffering=_BUFFER) as stream:
-            yield stream
-        return
-    part = output.with_name(f".{output.name}.part")
-    try:
-        stream = part.open("wb", buffering=_BUFFER)
-    except OSError as error:
-        raise UsageError(f"the output cannot be written: {error.strerror}", str(output)) from error
-    try:
-        with stream:
-            yield stream
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from khien.cli.progress import counting
+from khien.cli.times import bound, known_zone
 from khien.errors import UsageError
 from khien.findings.table import bytes_text, counted, printable
 from khien.lake import upkeep
 from khien.lake.checking import check as check_lake
 from khien.lake.reparse import reparse as run_reparse
 from khien.lake.schema import KINDS
-from khien.lake.search_language import parse
 from khien.lake.sketch import sketch_path
 from khien.lake.store import Lake
 
@@ -123,8 +121,8 @@ def reparse(
         done = run_reparse(
             open_lake(lake),
             LineParser(formats),
-            since=_bound("since", since, zone),
-            until=_bound("until", until, zone),
+            since=bound("since", since, zone),
+            until=bound("until", until, zone),
             source=source,
             watch=watch,
         )
@@ -134,13 +132,6 @@ def reparse(
     console.print(f"parsed {parsed:,} of {counted(done.tried, 'line')}{gave}; {left:,} stay as they are")
     for name in sorted(done.parsed.keys() | done.left.keys()):
         console.print(f"  {printable(name)}: {done.parsed[name]:,} parsed, {done.left[name]:,} left", soft_wrap=True)
-
-
-def _bound(option: str, text: str | None, zone: ZoneInfo) -> int | None:
-    if text is None:
-        return None
-    found = parse(f'{option}:"{text}"', datetime.now(UTC), zone)
-    return found.since if option == "since" else found.until
 
 
 @app.command()
@@ -174,14 +165,6 @@ def info(lake: LakeOption = DEFAULT) -> None:
         console.print(table)
         if sketches:
             console.print(f"and {bytes_text(sketches)} of sketches")
-
-
-def known_zone(name: str) -> ZoneInfo:
-    """The time zone of this name. Raises UsageError."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise UsageError(f"there is no time zone '{name}'", remedy="Write e.g. Asia/Ho_Chi_Minh or UTC") from error
 
 
 def parse_size(text: str, option: str) -> int:

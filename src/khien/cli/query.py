@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum, auto
 from itertools import islice
 from pathlib import Path
@@ -16,13 +16,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from khien.cli.lake import DEFAULT, LakeOption, known_zone, open_lake
+from khien.cli.lake import DEFAULT, LakeOption, open_lake
+from khien.cli.output import target
+from khien.cli.results import WRITERS, rows, value_text
+from khien.cli.times import bound, known_zone
 from khien.errors import UsageError
 from khien.findings.table import counted, printable
 from khien.lake.query import Limits
 from khien.lake.query import query as run_query
-from khien.lake.rows import WRITERS, target, value_text
-from khien.lake.search_language import parse
 
 _TABLE_ROWS = 1000
 
@@ -57,8 +58,8 @@ def query(
         seconds=timeout,
         memory_mb=memory,
         rows=limit,
-        since=_bound("since", since, zone),
-        until=_bound("until", until, zone),
+        since=bound("since", since, zone),
+        until=bound("until", until, zone),
     )
     with run_query(open_lake(lake), sql, limits) as reader, target(output) as stream:
         if chosen == "table":
@@ -67,29 +68,17 @@ def query(
             WRITERS[chosen](reader, stream)
 
 
-def _bound(option: str, text: str | None, zone: ZoneInfo) -> int | None:
-    if text is None:
-        return None
-    found = parse(f'{option}:"{text}"', datetime.now(UTC), zone)
-    return found.since if option == "since" else found.until
-
-
 def _table(reader: pa.RecordBatchReader, stream: BinaryIO, zone: ZoneInfo) -> None:
-    rows = list(islice(_rows(reader), _TABLE_ROWS + 1))
+    found = list(islice((row for batch in reader for row in rows(batch)), _TABLE_ROWS + 1))
     numbers = [pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in reader.schema.types]
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1))
     for name, number in zip(reader.schema.names, numbers, strict=True):
         table.add_column(printable(name), justify="right" if number else "left", overflow="fold")
-    for row in rows[:_TABLE_ROWS]:
+    for row in found[:_TABLE_ROWS]:
         table.add_row(*(shown(value, zone) for value in row))
     write_table(table, stream)
-    if len(rows) > _TABLE_ROWS:
+    if len(found) > _TABLE_ROWS:
         print(f"khien: {counted(_TABLE_ROWS, 'row')} are shown; use --format for all", file=sys.stderr)
-
-
-def _rows(reader: pa.RecordBatchReader) -> Any:
-    for batch in reader:
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def shown(value: Any, zone: ZoneInfo) -> str:

@@ -14,10 +14,12 @@ import pyarrow as pa
 import typer
 from rich.table import Table
 
-from khien.cli.lake import DEFAULT, LakeOption, known_zone, open_lake
+from khien.cli.lake import DEFAULT, LakeOption, open_lake
+from khien.cli.output import target
 from khien.cli.query import shown, write_table
+from khien.cli.results import WRITERS
+from khien.cli.times import known_zone
 from khien.findings.table import counted, printable
-from khien.lake.rows import WRITERS, target
 from khien.lake.schema import EVENT_SCHEMA
 from khien.lake.search import search as run_search
 from khien.lake.search_language import parse

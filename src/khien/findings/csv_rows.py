@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from typing import BinaryIO
 
 import msgspec
@@ -24,18 +25,20 @@ def safe(text: str) -> str:
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 
 
+def csv_line(cells: Iterable[object]) -> bytes:
+    """A row of RFC 4180."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(cells)
+    return text.getvalue().encode("utf-8", "replace")
+
+
 class CsvWriter:
     """A row a finding, with a header."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._decode = msgspec.json.Decoder(Finding).decode
-        self._row(COLUMNS)
-
-    def _row(self, cells: tuple[object, ...]) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text).writerow(cells)
-        self._stream.write(text.getvalue().encode("utf-8", "replace"))
+        self._stream.write(csv_line(COLUMNS))
 
     def write_line(self, line: bytes) -> None:
         """Write a finding given as NDJSON."""
@@ -56,7 +59,7 @@ class CsvWriter:
             str(finding.logsource),
             _text(finding.events) if finding.events else "",
         )
-        self._row(tuple(safe(cell) for cell in cells))
+        self._stream.write(csv_line(map(safe, cells)))
 
     def close(self, summary: HuntSummary) -> None:
         """Nothing is left to write."""

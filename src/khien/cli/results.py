@@ -1,62 +1,28 @@
-"""Results as text: CSV, NDJSON, Parquet. Times are RFC 3339 in UTC."""
+"""Results of the lake as CSV, NDJSON, Parquet. Times are RFC 3339 in UTC."""
 
 from __future__ import annotations
 
-import csv
-import io
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from khien.errors import UsageError
+from khien.findings.csv_rows import csv_line, safe
 from khien.lake.schema import FINDING_SCHEMA
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _JSON = frozenset({"event", "matched", "events"}) & frozenset(FINDING_SCHEMA.names)
-
-
-@contextmanager
-def target(output: Path | None) -> Iterator[BinaryIO]:
-    """Standard output, or a file that appears whole: written beside, then renamed. Raises UsageError."""
-    if output is None or str(output) == "-":
-        yield cast(BinaryIO, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-        return
-    part = output if output.exists() and not output.is_file() else output.with_name(f".{output.name}.part")
-    try:
-        stream = part.open("wb")
-    except OSError as error:
-        raise UsageError(f"the output cannot be written: {error.strerror}", str(output)) from error
-    try:
-        with stream:
-            yield stream
-        if part != output:
-            part.replace(output)
-    finally:
-        if part != output:
-            part.unlink(missing_ok=True)
 
 
 def write_csv(reader: pa.RecordBatchReader, stream: BinaryIO) -> int:
     """RFC 4180 with a header; a text that a spreadsheet takes for a formula gets an apostrophe before it."""
-
-    def line(cells: list[Any]) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text).writerow(cells)
-        stream.write(text.getvalue().encode("utf-8", "replace"))
-
-    line([_safe(name) for name in reader.schema.names])
+    stream.write(csv_line([safe(name) for name in reader.schema.names]))
     count = 0
     for batch in reader:
-        for row in _rows(batch):
-            line([_safe(value_text(value)) if not _numeric(value) else value for value in row])
+        for row in rows(batch):
+            stream.write(csv_line([value if _numeric(value) else safe(value_text(value)) for value in row]))
             count += 1
     return count
 
@@ -67,7 +33,7 @@ def write_ndjson(reader: pa.RecordBatchReader, stream: BinaryIO) -> int:
     names = reader.schema.names
     for batch in reader:
         lines = []
-        for row in _rows(batch):
+        for row in rows(batch):
             record = {name: _json_value(name, value) for name, value in zip(names, row, strict=True)}
             lines.append(orjson.dumps(record, default=value_text, option=orjson.OPT_APPEND_NEWLINE))
         stream.write(b"".join(lines))
@@ -115,7 +81,8 @@ def value_text(value: Any) -> str:
     return str(value)
 
 
-def _rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+def rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    """The rows of a batch as Python values."""
     return zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
@@ -134,7 +101,3 @@ def _json_value(name: str, value: Any) -> Any:
 
 def _numeric(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _safe(text: str) -> str:
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
