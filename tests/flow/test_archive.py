@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from flow.live_service import WHOAMI, whoami
 from khien.alerts.live_finding import LiveFinding, finding_id
 from khien.collect.spool import Parcel
-from khien.flow.archive import FindingArchive
+from khien.flow.archive import FindingArchive, finding_rows
 from khien.flow.detecting import ParcelDetector
 from khien.flow.rulebook import Rulebook
 from khien.flow.settings import FlowSettings
@@ -86,3 +87,13 @@ def test_an_event_with_half_a_character_is_found_and_stored(detector: ParcelDete
     archive.add(1, made)
     archive.flush()
     assert len(stored(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("year", [1, 1999, 2999, 9999])
+def test_a_finding_of_a_clock_that_must_be_wrong_is_filed_under_the_day_it_came(
+    detector: ParcelDetector, year: int
+) -> None:
+    made = findings(detector, 1, whoami("a", TimeCreated=f"{year:04d}-01-01T00:00:00Z"), whoami("b"))
+    days = finding_rows(made).column("day").to_pylist()
+    today = datetime.fromtimestamp(made[0].received / 1e6, UTC).date()
+    assert set(days) == {today}

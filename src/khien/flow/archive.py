@@ -13,6 +13,7 @@ import structlog
 from khien.alerts.live_finding import LiveFinding
 from khien.errors import KhienError
 from khien.events.timestamps import parse_time
+from khien.flow.rows import plausible
 from khien.flow.settings import FlowSettings
 from khien.lake.schema import FINDING_SCHEMA, FINDINGS
 from khien.lake.store import Lake
@@ -64,11 +65,13 @@ class FindingArchive:
 
 
 def finding_rows(findings: list[LiveFinding]) -> pa.Table:
-    """Findings as rows of FINDING_SCHEMA."""
+    """Findings as rows of FINDING_SCHEMA. A time that cannot be, as `RowMaker` judges those of events, is none."""
     columns: dict[str, list[Any]] = {field.name: [] for field in FINDING_SCHEMA}
     for finding in findings:
         record = orjson.loads(finding.record)
         moment = parse_time(record["time"])
+        if moment is not None and not plausible(moment, finding.received):
+            moment = None
         when = datetime.fromtimestamp((moment if moment is not None else finding.received) / 1e6, UTC)
         columns["day"].append(when.date())
         columns["finding_id"].append(finding.id)

@@ -192,6 +192,11 @@ class RowMaker:
         return _assemble(columns, places, lane, sequence, parcel, unit)
 
 
+def plausible(moment: int, received: int) -> bool:
+    """Whether a time can be that of an event received then; others would scatter the lake's partitions."""
+    return received - _OLDEST <= moment <= received + _AHEAD
+
+
 def _places(numbers: Sequence[int]) -> list[str]:
     """The numbers as text, each once: further events of a line have .1, .2 ... after its number."""
     seen: dict[int, int] = {}
