@@ -201,6 +201,7 @@ def test_a_process_without_a_sign_for_a_minute_raises_an_alarm(service: Service)
 def test_a_full_spool_and_a_full_disk_raise_alarms(tmp_path: Path) -> None:
     service = Service(tmp_path / "live", spool_bytes=1000)
     (service.settings.spool / "segment").write_bytes(bytes(949))
+    (service.settings.spool / "held").hardlink_to(service.settings.spool / "segment")
     assert service.after(1) == []
     (service.settings.spool / "segment").write_bytes(bytes(950))
     assert service.after(1) == ["khien-spool-full"]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from khien.collect.segments import sync_folder
 from khien.collect.spool import Parcel
 
 DEATHS = 2
@@ -52,12 +53,16 @@ class SetAside:
         }
         _write(self._folder / f"{name}.data", event)
         _write(self._folder / f"{name}.json", msgspec.json.encode(note))
+        sync_folder(self._folder)  # the spool will free them
         self.count += count
 
 
 def _write(path: Path, data: bytes) -> None:
     part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
+    with part.open("wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
     part.replace(path)
 
 

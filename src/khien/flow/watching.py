@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -318,11 +318,11 @@ def _load(file: Path) -> State:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of the files below a folder."""
-
-    def sizes() -> Iterator[int]:
-        for path in folder.rglob("*"):
-            with contextlib.suppress(OSError):
-                yield path.stat().st_size if path.is_file() else 0
-
-    return sum(sizes())
+    """Bytes of the files below a folder, each once: a backup gives segments a second name."""
+    sizes: dict[int, int] = {}
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            if path.is_file():
+                status = path.stat()
+                sizes[status.st_ino] = status.st_size
+    return sum(sizes.values())
