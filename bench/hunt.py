@@ -27,7 +27,6 @@ from typing import Any
 from evtx_lane import repeatable, write_lane
 from lanes import SHARED, SIGMA, corpus
 
-KHIEN = Path(sys.executable).with_name("khien")
 QUICK_BYTES = 120_000_000
 LARGE_BYTES = 10_000_000_000
 

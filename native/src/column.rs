@@ -1,23 +1,43 @@
 //! The values of one field, from raw JSON to signatures.
 
+use ahash::AHashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
-use crate::hash::FxMap;
 use crate::json::ascii_text;
 use crate::literals::Literals;
 
-const MOST_VALUES: usize = 100_000;
-const MOST_BYTES: usize = 32 << 20;
+const MOST_VALUES: usize = 50_000;
+const MOST_BYTES: usize = 8 << 20;
 const LONGEST_KEPT: usize = 4_096;
-const MOST_COMBINATIONS: usize = 100_000;
+const MOST_COMBINATIONS: usize = 20_000;
+// Marks of a text's ends. No ASCII text of JSON holds them but by escapes with a number, which Python reads; nor
+// the vertical tab, which is white space to one engine of expressions and not to the other.
 const START: u8 = 2;
 const END: u8 = 3;
-const VERTICAL_TAB: u8 = 11; // white space to one engine and not to the other
 // Numbers of expressions, beyond those of literals.
 const FREE: u32 = 1 << 30;
 const GUARDED: u32 = 1 << 31;
+
+/// Counts the generations of a field's signatures; `advance` says that those given so far are not to be used again.
+#[pyclass(frozen, module = "khien._native")]
+#[derive(Default)]
+pub struct Generation(AtomicU32);
+
+#[pymethods]
+impl Generation {
+    #[new]
+    fn new() -> Self {
+        Generation::default()
+    }
+
+    fn advance(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 /// Remembers the signatures of raw values; asks Python for a value that differs in what matters from all before.
 ///
@@ -29,14 +49,16 @@ const GUARDED: u32 = 1 << 31;
 pub struct Column {
     ask: PyObject,
     pub missing: u32,
+    current: Py<Generation>,
+    generation: u32,
     usable: bool,
     literals: Option<Py<Literals>>,
-    guarded: FxMap<u32, Vec<Option<(u32, Regex)>>>,
+    guarded: AHashMap<u32, Vec<Option<(u32, Regex)>>>,
     free: Option<RegexSet>,
     long: Vec<(usize, u32, Regex)>,
-    values: FxMap<Box<[u8]>, u32>,
+    values: AHashMap<Box<[u8]>, u32>,
     bytes: usize,
-    kinds: FxMap<Box<[u32]>, u32>,
+    kinds: AHashMap<Box<[u32]>, u32>,
     text: Vec<u8>,
     lower: Vec<u8>,
     found: Vec<u32>,
@@ -45,6 +67,13 @@ pub struct Column {
 impl Column {
     #[inline]
     pub fn signature(&mut self, py: Python<'_>, raw: &[u8]) -> PyResult<u32> {
+        let generation = self.current.get().0.load(Ordering::Relaxed);
+        if generation != self.generation {
+            self.generation = generation;
+            self.values.clear();
+            self.kinds.clear();
+            self.bytes = 0;
+        }
         if let Some(&known) = self.values.get(raw) {
             return Ok(known);
         }
@@ -78,10 +107,6 @@ impl Column {
     /// Put into `found` what matters of the text; false where that is not all.
     fn look(&mut self) -> bool {
         let text = self.text.as_slice();
-        let odd = |&byte: &u8| byte == START || byte == END || byte == VERTICAL_TAB;
-        if text.iter().any(odd) {
-            return false;
-        }
         self.found.clear();
         if let Some(literals) = &self.literals {
             self.lower.clear();
@@ -125,10 +150,11 @@ fn expression(pattern: &str) -> Option<Regex> {
 #[pymethods]
 impl Column {
     #[new]
-    #[pyo3(signature = (ask, missing, literals, guarded, free, long))]
+    #[pyo3(signature = (ask, missing, current, literals, guarded, free, long))]
     fn new(
         ask: PyObject,
         missing: u32,
+        current: Py<Generation>,
         literals: Option<Py<Literals>>,
         guarded: Vec<(u32, Vec<Option<String>>)>,
         free: Option<Vec<String>>,
@@ -166,14 +192,16 @@ impl Column {
         Column {
             ask,
             missing,
+            generation: current.get().0.load(Ordering::Relaxed),
+            current,
             usable,
             literals,
             guarded,
             free: set,
             long: tried,
-            values: FxMap::default(),
+            values: AHashMap::default(),
             bytes: 0,
-            kinds: FxMap::default(),
+            kinds: AHashMap::default(),
             text: Vec::new(),
             lower: Vec::new(),
             found: Vec::new(),

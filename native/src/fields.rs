@@ -1,6 +1,6 @@
 //! Where the named fields of one object stand in its bytes.
 
-use crate::hash::FxMap;
+use ahash::AHashMap;
 use crate::json::{Cursor, Scan, Unusual};
 use crate::nested::Nested;
 
@@ -10,7 +10,7 @@ pub const ABSENT: Span = (u32::MAX, 0);
 
 #[derive(Default)]
 pub struct Fields {
-    names: FxMap<Box<[u8]>, usize>,
+    names: AHashMap<Box<[u8]>, usize>,
     /// By slot: the span of the field in the line last spread.
     pub spans: Vec<Span>,
     ranks: Vec<u8>,

@@ -276,15 +276,22 @@ pub fn ascii_text(raw: &[u8], text: &mut Vec<u8>) -> bool {
 
 /// Whether two raw values surely denote different texts without regard to case.
 pub fn surely_differ(one: &[u8], other: &[u8]) -> bool {
-    if one == other {
+    !one.eq_ignore_ascii_case(other) && has_one_spelling(one) && has_one_spelling(other)
+}
+
+/// Whether a raw value is an ASCII string whose text could not have been written in another way.
+fn has_one_spelling(raw: &[u8]) -> bool {
+    if raw.first() != Some(&b'"') || !raw.is_ascii() {
         return false;
     }
-    let plain = |raw: &[u8]| {
-        raw.first() == Some(&b'"')
-            && raw.is_ascii()
-            && !raw.windows(2).any(|pair| pair[0] == b'\\' && (pair[1] == b'u' || pair[1] == b'/'))
-    };
-    plain(one) && plain(other) && !one.eq_ignore_ascii_case(other)
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        match rest.get(at + 1) {
+            None | Some(b'u' | b'/') => return false,
+            Some(_) => rest = &rest[at + 2..],
+        }
+    }
+    true
 }
 
 /// The text that a raw value stands for, added to `out`: a string's own, the raw JSON of anything else. Lone surrogates

@@ -7,7 +7,6 @@
 mod column;
 mod extract;
 mod fields;
-mod hash;
 mod json;
 mod literals;
 mod nested;
@@ -18,6 +17,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<literals::Literals>()?;
+    module.add_class::<column::Generation>()?;
     module.add_class::<column::Column>()?;
     module.add_class::<extract::Extractor>()?;
     module.add_class::<scanner::Shape>()?;

@@ -1,7 +1,7 @@
 //! The fields of a nested Windows event, under the names that its flat record has.
 
+use ahash::AHashMap;
 use crate::fields::Span;
-use crate::hash::FxMap;
 use crate::json::{Cursor, Scan, Unusual};
 
 // Where two parts of an event have a field of one name, the higher rank has it.
@@ -10,7 +10,7 @@ const DATA: u8 = 2;
 const SYSTEM: u8 = 3;
 
 pub struct Nested<'s> {
-    pub names: &'s FxMap<Box<[u8]>, usize>,
+    pub names: &'s AHashMap<Box<[u8]>, usize>,
     pub spans: &'s mut [Span],
     pub ranks: &'s mut [u8],
 }

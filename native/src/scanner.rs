@@ -1,16 +1,16 @@
 //! Lines of JSON to the lines worth a closer look.
 
+use ahash::AHashMap;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::column::Column;
-use crate::hash::FxMap;
 use crate::fields::{Fields, ABSENT};
 use crate::json::{surely_differ, Unusual};
 
 const MOST_KEYS: usize = 50_000;
-const MOST_TUPLES: usize = 50_000;
+const MOST_TUPLES: usize = 20_000;
 
 type Names = Vec<String>;
 
@@ -52,7 +52,7 @@ struct Known {
     references: Vec<(Vec<usize>, Vec<usize>)>,
     settle: Option<PyObject>,
     wants_text: bool,
-    tuples: FxMap<Box<[u32]>, bool>,
+    tuples: AHashMap<Box<[u32]>, bool>,
 }
 
 /// Scans blocks of lines. Objects are flat, with their fields at the top, or nested: `Event` with `System` and
@@ -67,7 +67,7 @@ pub struct Scanner {
     fields: Fields,
     keys: Vec<usize>,
     unusual: Vec<usize>,
-    by_key: FxMap<Box<[u8]>, Option<usize>>,
+    by_key: AHashMap<Box<[u8]>, Option<usize>>,
     known: Vec<Known>,
     key: Vec<u8>,
     tuple: Vec<u32>,
@@ -111,7 +111,7 @@ impl Scanner {
             references,
             settle: inner.settle.as_ref().map(|settle| settle.clone_ref(py)),
             wants_text: inner.wants_text,
-            tuples: FxMap::default(),
+            tuples: AHashMap::default(),
         });
         self.known.len() - 1
     }
@@ -204,7 +204,7 @@ impl Scanner {
             fields: Fields::default(),
             keys: Vec::new(),
             unusual: Vec::new(),
-            by_key: FxMap::default(),
+            by_key: AHashMap::default(),
             known: Vec::new(),
             key: Vec::new(),
             tuple: Vec::new(),

@@ -9,6 +9,13 @@ class Literals:
     def find(self, text: str) -> tuple[int, ...]:
         """The positions of the literals that occur, sorted, each once."""
 
+class Generation:
+    """Counts the generations of a field's signatures."""
+
+    def __init__(self) -> None: ...
+    def advance(self) -> None:
+        """Say that signatures given so far are not to be used again."""
+
 class Column:
     """Remembers the signatures of a field's raw JSON values."""
 
@@ -16,6 +23,7 @@ class Column:
         self,
         ask: Callable[[bytes], int],
         missing: int,
+        current: Generation,
         literals: Literals | None,
         guarded: Sequence[tuple[int, Sequence[str | None]]],
         free: Sequence[str] | None,

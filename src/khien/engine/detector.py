@@ -9,7 +9,6 @@ from itertools import repeat
 from khien.engine.clauses import required_texts
 from khien.engine.evidence import Evidence
 from khien.engine.forms import Form, Forms, Vocabulary
-from khien.engine.matcher import NOTHING
 from khien.engine.plan import Compiled, Plan, Settled
 from khien.engine.row import Row
 from khien.engine.values import refers
@@ -18,8 +17,9 @@ from khien.events.logsource import LogSource
 from khien.events.text import value_text
 from khien.rules.model import Keyword, KeywordRegex, Rule, RuleSet, Test
 
-_MOST_REMEMBERED = 50_000
-_MOST_PLANS = 4_096
+_MOST_REMEMBERED = 10_000
+_MOST_KINDS = 4_096
+_MOST_PLANS = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,13 @@ class Detector:
     def _judge(self, kind: EventKind) -> _Judge:
         judge = self._judges.get(kind)
         if judge is None:
-            if len(self._judges) >= _MOST_PLANS:
+            if len(self._judges) >= _MOST_KINDS:
                 self._judges.clear()
-                self._by_forms.clear()
             forms = tuple(form for rule in self._rules_for(kind) if (form := self._forms.of(rule, kind)) is not None)
             judge = self._by_forms.get(forms)
             if judge is None:
+                if len(self._by_forms) >= _MOST_PLANS:
+                    self._by_forms.clear()
                 judge = self._by_forms[forms] = _Judge(Plan(forms, self._vocabulary))
             self._judges[kind] = judge
         return judge
@@ -137,7 +138,9 @@ class _Judge:
         matches: list[Match] = []
         signatures = self._signatures(batch) if batch.signatures is None else batch.signatures
         for index, signature in enumerate(signatures):
-            settled = known.get(signature) or self._settle(signature)
+            settled = known.get(signature)
+            if settled is None:
+                settled = self._settle(signature)
             if settled.open or settled.certain:
                 self._decide(batch, index, settled, matches)
         return matches
@@ -148,10 +151,14 @@ class _Judge:
             tuple(
                 (plan.read[at], column.signatures.column) for column, at in zip(plan.columns, plan.indexed, strict=True)
             ),
-            (plan.text.signatures.number(NOTHING),) if plan.text is not None else (),
+            (plan.text.signatures.nothing,) if plan.text is not None else (),
             tuple((test.field, test.other) for test in plan.references),
-            lambda signature: bool(self._settle(signature)),
+            self._is_wanted,
         )
+
+    def _is_wanted(self, signature: tuple[int, ...]) -> bool:
+        settled = self._settle(signature)
+        return bool(settled.open or settled.certain)
 
     def _settle(self, signature: tuple[int, ...]) -> Settled:
         settled = self._known.get(signature)
@@ -184,7 +191,7 @@ class _Judge:
         if plan.text is not None:
             signatures = plan.text.signatures
             if batch.texts is None:
-                columns.append([signatures.number(NOTHING)] * len(batch.rows))
+                columns.append([signatures.nothing] * len(batch.rows))
             else:
                 columns.append([signatures.of(text) for text in batch.texts])
         for test in plan.references:

@@ -13,7 +13,7 @@ from khien.rules.model import And, Const, Named, Node, Not, Or, Test
 # From a row to the positive tests that hold and that the condition rests on; None where it is false.
 Gather = Callable[[Row], Sequence[Test] | None]
 _NONE: tuple[Test, ...] = ()
-_MOST_REMEMBERED = 20_000
+_MOST_REMEMBERED = 5_000
 
 
 class Evidence:
@@ -45,7 +45,7 @@ class Evidence:
         plan = self._plan
         conditions = compiled.rule.conditions
         indexed = all(
-            plan.is_indexed(test) or test in compiled.constants or test not in plan.tests
+            plan.number(test) is not None or test in compiled.constants or test not in plan.tests
             for node in conditions
             for test in tests_of(node)
         )
@@ -53,10 +53,7 @@ class Evidence:
 
 
 def _found(gatherers: Iterable[Gather], row: Row) -> tuple[Test, ...]:
-    found: dict[int, Test] = {}  # by identity: a rule's equal tests are one object as good as another
-    for gather in gatherers:
-        found.update((id(test), test) for test in gather(row) or _NONE)
-    return tuple(dict.fromkeys(found.values()))
+    return tuple(dict.fromkeys(test for gather in gatherers for test in gather(row) or _NONE))
 
 
 def _gather(node: Node, plan: Plan, constants: frozenset[Test]) -> Gather:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from khien._native import Column, Literals
+from khien._native import Column, Generation, Literals
 from khien.engine.expressions import Suspects, portable, suspects
 from khien.engine.literals import END, START, least_length, needles, regex_literals
 from khien.engine.values import TextTest, compare, elements, in_network, text_test
@@ -17,11 +17,12 @@ from khien.events.text import value_text
 from khien.rules.model import Cidr, Compare, Exists, Keyword, KeywordRegex, Null, Regex, Test, Text
 
 NOTHING: frozenset[int] = frozenset()
-_MOST_VALUES = 50_000
-_MOST_CHARACTERS = 16_000_000
+_MOST_VALUES = 20_000
+_MOST_CHARACTERS = 4_000_000
+_MOST_SETS = 20_000
 _LONGEST_KEPT = 4_096
 _LONG = 64
-_MOST_COMBINATIONS = 100_000
+_MOST_COMBINATIONS = 10_000
 
 Check = tuple[int, TextTest]
 
@@ -159,7 +160,7 @@ class Matcher:
         except UnicodeEncodeError:  # a lone surrogate
             return self._literals.find(marked.encode("utf-8", "replace").decode())
 
-    def column(self, ask: Callable[[bytes], int], missing: int) -> Column:
+    def column(self, ask: Callable[[bytes], int], missing: int, current: Generation) -> Column:
         """A memory of raw JSON values for this matcher's tests; `ask` gives the signature of one."""
         by_number = dict(self._texts)
         guarded = [
@@ -174,6 +175,7 @@ class Matcher:
         return Column(
             ask,
             missing,
+            current,
             self._literals,
             guarded,
             [each for each in free if each is not None] if usable else None,
@@ -200,26 +202,48 @@ def _decode(raw: bytes) -> Value:
 
 
 class Signatures(dict[Any, int]):
-    """A bounded memory from a field's value to its signature: a small number for the set of tests passed.
+    """A bounded memory from a field's value to its signature: a number for the set of tests passed.
 
     `sets[signature]` is that set. Values that compare equal but are different events (True, 1 and
-    1.0), long texts and lists are not kept.
+    1.0), long texts and lists are not kept. Where sets hardly recur, signatures come in generations: a number
+    is never given twice, and its set can be read until the generation after its own has ended. The signatures of
+    MISSING and of no test passed stay for good.
     """
 
     def __init__(self, matcher: Matcher) -> None:
         super().__init__()
         self.matcher = matcher
-        self.sets: list[frozenset[int]] = []
+        self.sets: dict[int, frozenset[int]] = {}
         self._numbers: dict[frozenset[int], int] = {}
+        self._former: list[int] = []
+        self._next = 0
+        self._generation = Generation()
         self._characters = 0
+        self.missing = self.number(matcher.match(MISSING))
+        self.nothing = self.number(NOTHING)
+        self._lasting = dict(self._numbers)
 
     def number(self, passed: frozenset[int]) -> int:
         """The signature of a set of passed tests."""
         known = self._numbers.get(passed)
         if known is None:
-            known = self._numbers[passed] = len(self.sets)
-            self.sets.append(passed)
+            if len(self._numbers) >= _MOST_SETS:
+                self._turn()
+            known = self._numbers[passed] = self._next
+            self.sets[known] = passed
+            self._next += 1
         return known
+
+    def _turn(self) -> None:
+        """Begin a new generation."""
+        for number in self._former:
+            del self.sets[number]
+        lasting = self._lasting.values()
+        self._former = [number for number in self._numbers.values() if number not in lasting]
+        self._numbers = dict(self._lasting)
+        self._generation.advance()
+        self.clear()
+        self._characters = 0
 
     def __missing__(self, value: Value) -> int:
         signature = self.number(self.matcher.match(value))
@@ -242,7 +266,7 @@ class Signatures(dict[Any, int]):
     @cached_property
     def column(self) -> Column:
         """The same signatures for raw JSON values."""
-        return self.matcher.column(self._ask, self[MISSING])
+        return self.matcher.column(self._ask, self.missing, self._generation)
 
     def _ask(self, raw: bytes) -> int:
         """The signature of a raw value. Raises ValueError."""

@@ -26,6 +26,7 @@ from khien.rules.model import (
 Masks = tuple[int, int, int]
 # From the indexed tests passed to whether a condition holds, or what is left of it.
 Partial = Callable[[frozenset[int]], bool | Check]
+_MOST_MASKS = 20_000
 
 
 @dataclass(slots=True, eq=False)
@@ -54,9 +55,6 @@ class Settled:
     certain: tuple[Compiled, ...]
     open: tuple[tuple[Compiled, Check], ...]
 
-    def __bool__(self) -> bool:
-        return bool(self.certain or self.open)
-
 
 class Column:
     """One indexed field of a plan: its values' signatures, and what each says about the rules.
@@ -81,6 +79,8 @@ class Column:
             first |= one
             second |= two
             third |= three
+        if len(self.masks) >= _MOST_MASKS:
+            self.masks.clear()
         self.masks[signature] = first, second, third
         return first, second, third
 
@@ -196,10 +196,6 @@ class Plan:
     def number(self, test: Test) -> int | None:
         """The number of an indexed test; None for any other."""
         return self._numbers.get(test)
-
-    def is_indexed(self, test: Test) -> bool:
-        """Whether a signature tells if the test holds."""
-        return test in self._numbers
 
     def check(self, test: Test) -> Check:
         """A function from a row to whether a test of the plan holds."""

@@ -26,10 +26,9 @@ from khien.formats.windows_shapes import FLAT_NAMES, flat_record, nested_record
 BLOCK = 1 << 20
 """Bytes read at a time."""
 FAMILY = "windows"
+_MOST_SHAPES = 1_000
 _NESTED = ("EventData", "UserData", "winlog")
 """Fields that hold others: records with one at their top are not flat."""
-
-
 _UNREADABLE = (AttributeError, KeyError, RecursionError, TypeError, ValueError, msgspec.MsgspecError)
 
 
@@ -117,11 +116,15 @@ class LineReader:
         self._keys = classifier.key_fields(FAMILY)
         self._channel, self._event_id = self._keys.index("Channel"), self._keys.index("EventID")
         self._route = _decoder((*self._keys, "Event"))
+        self.lines = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Know no shapes."""
         self._scanner = Scanner(self._keys, _NESTED, self._shape)
         self._by_kind: dict[tuple[EventKind, bool], _Shape] = {}
         self._by_native: dict[NativeShape, _Shape] = {}
         self._text_kinds: list[EventKind] = []
-        self.lines = 0
 
     def read(self, stream: BinaryIO, path: str, report: Report) -> Iterator[list[EventBatch]]:
         """The events of a stream of lines, a list of batches for each block of lines.
@@ -175,6 +178,8 @@ class LineReader:
         self, data: bytes, end: int, path: str, report: Report, numbers: Sequence[int] | None = None
     ) -> list[EventBatch]:
         """The events of the lines in the first `end` bytes; `numbers` of the records if not those of the lines."""
+        if len(self._by_kind) > _MOST_SHAPES:  # channels without end: begin anew
+            self._begin()
         text_kinds = -1
         while text_kinds < len(self._text_kinds):  # again where a kind with keywords was met first
             text_kinds = len(self._text_kinds)
