@@ -22,7 +22,7 @@ from typing import BinaryIO, cast
 import zstandard
 
 from khien.errors import InputError, Problem
-from khien.formats.format import Report
+from khien.formats.format import Report, shortened
 from khien.formats.zstd_frames import ZstdStream
 
 Opener = Callable[[], AbstractContextManager[BinaryIO]]
@@ -240,7 +240,7 @@ class Limited(io.RawIOBase):
             error, self._broken = self._broken, None
             if isinstance(error, InputError):
                 raise error
-            raise InputError(_reason(error), self._label, "The rest of it cannot be unpacked") from error
+            raise InputError(_damage(error), self._label, "The rest of it cannot be unpacked") from error
         parts: list[bytes] = []
         left = size if size >= 0 else 1 << 62
         while left > 0:
@@ -267,12 +267,11 @@ class Limited(io.RawIOBase):
         return b"".join(parts)
 
 
-def _reason(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return f"is damaged: {text[:160]}"
+def _damage(error: BaseException) -> str:
+    return f"is damaged: {shortened(error)}"
 
 
 def _problem(label: str, error: BaseException) -> Problem:
     if isinstance(error, InputError):
         return Problem(error.where or label, "", error.what, error.remedy)
-    return Problem(label, "", _reason(error), "Copy it again from its source")
+    return Problem(label, "", _damage(error), "Copy it again from its source")

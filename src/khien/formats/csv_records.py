@@ -10,8 +10,8 @@ from khien.errors import Problem
 from khien.events.batch import Event
 from khien.events.records import RecordBlock
 from khien.formats.envelopes import unwrap
-from khien.formats.format import BLOCK_RECORDS, MAX_LINE, Format, Report
-from khien.formats.json_records import shaped
+from khien.formats.format import MAX_LINE, Format, Report
+from khien.formats.json_records import Blocks
 from khien.formats.lines import read_lines
 
 _DELIMITERS = ",;\t|"
@@ -30,9 +30,7 @@ def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
     names = next(csv.reader([header_line.lstrip("\ufeff")], delimiter=_delimiter(header_line)), [])
     names = _unique([name.strip() for name in names])
     reader = csv.reader(source, delimiter=_delimiter(header_line))
-    numbers: list[int] = []
-    records: list[Event] = []
-    family = "json"
+    blocks = Blocks()
     bad = first = number = 0
     while True:
         try:
@@ -49,15 +47,11 @@ def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
             bad += 1
             first = first or number
         record: Event = {name: value for name, value in zip(names, row, strict=False) if value != ""}
-        for now, event in map(shaped, unwrap(record)):
-            if records and (now != family or len(records) >= BLOCK_RECORDS):
-                yield RecordBlock(family, numbers, records)
-                numbers, records = [], []
-            family = now
-            numbers.append(number)
-            records.append(event)
-    if records:
-        yield RecordBlock(family, numbers, records)
+        for event in unwrap(record):
+            if (done := blocks.add(number, event)) is not None:
+                yield done
+    if (done := blocks.flush()) is not None:
+        yield done
     if bad:
         report(Problem(path, f"row {first}", f"does not have the {len(names)} columns of the header", count=bad))
 

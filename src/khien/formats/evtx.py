@@ -12,7 +12,7 @@ import orjson
 from khien.errors import Problem
 from khien.events.batch import Event
 from khien.events.records import RecordBlock
-from khien.formats.format import BLOCK_RECORDS, Format, Report
+from khien.formats.format import BLOCK_RECORDS, Format, Report, shortened
 from khien.formats.windows_shapes import nested_record
 
 _HEADER = 4_096
@@ -35,7 +35,7 @@ def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
             try:
                 flat.append(nested_record(orjson.loads(line)["Event"]))
             except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-                report(Problem(path, f"record {number}", f"cannot be read: {_reason(error)}", _REMEDY))
+                report(Problem(path, f"record {number}", f"cannot be read: {shortened(error)}", _REMEDY))
                 continue
             kept.append(number)
         yield RecordBlock("windows", kept, flat)
@@ -52,7 +52,7 @@ def read_lines(stream: BinaryIO, path: str, report: Report) -> Iterator[tuple[li
         parser = evtx.PyEvtxParser(stream, number_of_threads=1)
         records = cast(Iterator[dict[str, Any]], parser.records_json())
     except (RuntimeError, OSError, ValueError) as error:
-        report(Problem(path, "", f"not a readable EVTX file: {_reason(error)}", "Copy it again from its source"))
+        report(Problem(path, "", f"not a readable EVTX file: {shortened(error)}", "Copy it again from its source"))
         return
     numbers: list[int] = []
     lines: list[str] = []
@@ -70,7 +70,7 @@ def read_lines(stream: BinaryIO, path: str, report: Report) -> Iterator[tuple[li
             break
         except (RuntimeError, OSError, ValueError, OverflowError) as error:
             failures += 1
-            last = _reason(error)
+            last = shortened(error)
             if failures >= _MOST_FAILURES:
                 break
     read_any = bool(lines) or read_any
@@ -83,11 +83,6 @@ def read_lines(stream: BinaryIO, path: str, report: Report) -> Iterator[tuple[li
     if failures:
         what = f"{failures} damaged records or chunks were left out (the last: {last})"
         report(Problem(path, "", what, _REMEDY))
-
-
-def _reason(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 160 else text[:159] + "…"
 
 
 FORMAT = Format("evtx", "Windows event log (EVTX)", _sniff, read, seekable=True)

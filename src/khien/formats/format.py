@@ -17,8 +17,15 @@ Reader = Callable[[BinaryIO, str, Report], Iterator[RecordBlock]]
 
 BLOCK_RECORDS = 2048
 """How many records a block has at most."""
+LONGEST_REASON = 160
 MAX_LINE = 16 << 20
 """Longest line or record taken, in bytes; a longer one is reported, skipped and the rest goes on."""
+
+
+def shortened(reason: object) -> str:
+    """What a library says went wrong, on one line; the kind of error where it says nothing."""
+    text = " ".join(str(reason).split()) or type(reason).__name__
+    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True)

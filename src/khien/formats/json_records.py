@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 import orjson
@@ -14,7 +14,7 @@ from khien.events.batch import Event
 from khien.events.mapping import JSON_FAMILY
 from khien.events.records import RecordBlock
 from khien.formats.envelopes import unwrap
-from khien.formats.format import BLOCK_RECORDS, MAX_LINE, Format, Report
+from khien.formats.format import BLOCK_RECORDS, MAX_LINE, Format, Report, shortened
 from khien.formats.syslog_shapes import syslog_record
 from khien.formats.windows_shapes import windows_record
 from khien.formats.windows_xml import xml_record
@@ -48,7 +48,7 @@ def shaped(record: Event) -> tuple[str, Event]:
     return syslog_record(record) or (JSON_FAMILY, record)
 
 
-class _Blocks:
+class Blocks:
     """Collects records into blocks of one family, in input order."""
 
     def __init__(self) -> None:
@@ -114,70 +114,59 @@ def read(stream: BinaryIO, path: str, report: Report) -> Iterator[RecordBlock]:
     Objects in a top-level array are read one by one, so it may be of any size; a wrapper such as
     `{"Records": [` is read whole. Numbers are those of the outermost objects, from 1.
     """
-    blocks = _Blocks()
-    objects = _Objects(stream, path, report)
-    for number, data in objects.read():
-        try:
-            records = line_records(data)
-        except (ValueError, RecursionError) as error:
-            objects.fail(number, str(error))
-            continue
-        for record in records:
-            done = blocks.add(number, record)
-            if done is not None:
-                yield done
-    done = blocks.flush()
-    if done is not None:
-        yield done
-    objects.report_failures()
+    failures = _Failures()
+    yield from _blocks(_Objects(stream, failures).read(), failures)
+    failures.report(path, "object", report)
 
 
 def read_lines(lines: list[tuple[int, bytes]], path: str, report: Report) -> Iterator[RecordBlock]:
     """Blocks of numbered lines with JSON on each; what is none is reported once with its count."""
-    blocks = _Blocks()
-    failed = 0
-    first = 0
-    reason = ""
-    for number, line in lines:
+    failures = _Failures()
+    yield from _blocks(lines, failures)
+    failures.report(path, "line", report)
+
+
+def _blocks(numbered: Iterable[tuple[int, bytes]], failures: _Failures) -> Iterator[RecordBlock]:
+    blocks = Blocks()
+    for number, data in numbered:
         try:
-            records = line_records(line)
+            records = line_records(data)
         except (ValueError, RecursionError) as error:
-            failed += 1
-            first = first or number
-            reason = reason or _shorten(error)
+            failures.add(number, error)
             continue
         for record in records:
-            done = blocks.add(number, record)
-            if done is not None:
+            if (done := blocks.add(number, record)) is not None:
                 yield done
-    done = blocks.flush()
-    if done is not None:
+    if (done := blocks.flush()) is not None:
         yield done
-    if failed:
-        report(Problem(path, f"line {first}", f"not valid JSON: {reason}", count=failed))
+
+
+class _Failures:
+    """Counts what cannot be read; the first is kept to be shown."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first = (0, "")
+
+    def add(self, number: int, reason: object) -> None:
+        """Count one."""
+        if not self._count:
+            self._first = number, shortened(reason)
+        self._count += 1
+
+    def report(self, path: str, noun: str, report: Report) -> None:
+        """Report them all, once."""
+        if self._count:
+            number, reason = self._first
+            report(Problem(path, f"{noun} {number}", f"not valid JSON: {reason}", count=self._count))
 
 
 class _Objects:
     """Cuts a byte stream into the JSON objects on its top level, in one linear pass."""
 
-    def __init__(self, stream: BinaryIO, path: str, report: Report) -> None:
+    def __init__(self, stream: BinaryIO, failures: _Failures) -> None:
         self.stream = stream
-        self.path = path
-        self.report = report
-        self.failed = 0
-        self.first = (0, "")
-
-    def fail(self, number: int, reason: str) -> None:
-        """Count an object that cannot be read; the first is kept to be shown."""
-        if not self.failed:
-            self.first = number, _shorten(reason)
-        self.failed += 1
-
-    def report_failures(self) -> None:
-        """Report what could not be read, once."""
-        if self.failed:
-            number, reason = self.first
-            self.report(Problem(self.path, f"object {number}", f"not valid JSON: {reason}", count=self.failed))
+        self.failures = failures
 
     def read(self) -> Iterator[tuple[int, bytes]]:
         """(number, bytes) of each object."""
@@ -223,11 +212,11 @@ class _Objects:
                 break
             if len(data) - (start if start >= 0 else at) > MAX_LINE:
                 number += 1
-                self.fail(number, f"larger than {MAX_LINE >> 20} MB")
+                self.failures.add(number, f"larger than {MAX_LINE >> 20} MB")
                 data, at, start, depth = self._next_line(), 0, -1, 0
         if start >= 0:
             number += 1
-            self.fail(number, "the input ends inside an object")
+            self.failures.add(number, "the input ends inside an object")
 
     def _next_line(self) -> bytes:
         """Skip to the next line that may begin an object."""
@@ -236,11 +225,6 @@ class _Objects:
             if cut >= 0:
                 return data[cut + 1 :]
         return b""
-
-
-def _shorten(reason: object) -> str:
-    text = " ".join(str(reason).split())
-    return text if len(text) <= 120 else text[:119] + "…"
 
 
 FORMAT = Format("json", "JSON (lines, arrays, concatenated objects)", _sniff, read)
