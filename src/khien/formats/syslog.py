@@ -9,6 +9,7 @@ from typing import BinaryIO
 import orjson
 
 from khien.events.batch import Event
+from khien.events.mapping import JSON_FAMILY
 from khien.events.records import RecordBlock
 from khien.formats import auditd, cef, keyvalue, text_lines
 from khien.formats.format import Format, Report
@@ -161,7 +162,7 @@ def interpret(record: Event) -> tuple[str, Event]:
     if "%" in message and (found := text_lines.DEVICE.search(message)):
         return "text", {**record, "time": record.get("timestamp"), **text_lines.device(found)}
     if "=" in message and (pairs := keyvalue.device_pairs(message)):
-        return "json", {**record, **pairs}
+        return JSON_FAMILY, {**record, **pairs}
     if found := _PAM.match(message):
         record.update(pam_module=found[1], pam_service=found[2], pam_message=found[3])
         record.update({f"pam_{name}": value for name, value in _PAM_PAIR.findall(message) if value})
@@ -184,7 +185,7 @@ def interpret(record: Event) -> tuple[str, Event]:
         except orjson.JSONDecodeError:
             inner = None
         if isinstance(inner, dict):
-            return "json", {**record, **inner}
+            return JSON_FAMILY, {**record, **inner}
     elif program in ("kernel", "ufw") and "SRC=" in message:
         for name, value in _PAIR.findall(message):
             record.setdefault(name, value.strip('"'))

@@ -5,14 +5,6 @@ from __future__ import annotations
 from khien.events.batch import Event, Value
 from khien.formats import syslog
 
-_JOURNAL = {
-    "_HOSTNAME": "hostname",
-    "_PID": "pid",
-    "SYSLOG_PID": "pid",
-    "__REALTIME_TIMESTAMP": "timestamp",
-    "_SOURCE_REALTIME_TIMESTAMP": "timestamp",
-}
-
 
 def syslog_record(record: Event) -> tuple[str, Event] | None:
     """(family, record) of a syslog message in any known JSON shape; None where it is none."""

@@ -24,7 +24,23 @@ FLAT_NAMES = {
 }
 """Flat System fields to the names that shippers (NXLog, HELK, Sentinel) give them."""
 _ORIGINS = (*FLAT_NAMES["Provider_Name"], "Provider_Name", "EventLog", "LogName")
-
+_WINLOG_NAMES = {
+    "channel": "Channel",
+    "computer_name": "Computer",
+    "provider_name": "Provider_Name",
+    "provider_guid": "Provider_Guid",
+    "record_id": "EventRecordID",
+    "task": "Task",
+    "opcode": "Opcode",
+    "keywords": "Keywords",
+    "version": "Version",
+}
+_EVTXECMD_NAMES = {
+    **{name: name for name in ("Channel", "Computer", "TimeCreated", "Level", "Keywords")},
+    "EventRecordId": "EventRecordID",
+    "UserId": "Security_UserID",
+    "ProcessId": "Execution_ProcessID",
+}
 _ATTRIBUTES = ("#attributes", "@attributes", "attributes")
 
 
@@ -148,7 +164,7 @@ def _attributes(value: dict[str, Any]) -> dict[str, Any]:
 def _take_data(out: Event, data: dict[str, Any]) -> None:
     """EventData: named values, or a Data list of names and texts."""
     for name, value in data.items():
-        if name in ("#attributes", "@attributes") or (name[:1] == "@" and name != "@timestamp") or name == "xmlns":
+        if name in ("#attributes", "xmlns") or (name[:1] == "@" and name != "@timestamp"):
             continue
         if name == "Data":
             _take_list(out, value if isinstance(value, list) else [value])
@@ -189,18 +205,7 @@ def winlogbeat_record(record: Event, winlog: dict[str, Any]) -> Event:
     if "Data" not in out and "param1" in out:  # unnamed values
         values = [out[name] for at in range(1, 32) if (name := f"param{at}") in out]
         out["Data"] = values if len(values) > 1 else values[0]
-    names = {
-        "channel": "Channel",
-        "computer_name": "Computer",
-        "provider_name": "Provider_Name",
-        "provider_guid": "Provider_Guid",
-        "record_id": "EventRecordID",
-        "task": "Task",
-        "opcode": "Opcode",
-        "keywords": "Keywords",
-        "version": "Version",
-    }
-    for theirs, ours in names.items():
+    for theirs, ours in _WINLOG_NAMES.items():
         if theirs in winlog:
             out[ours] = winlog[theirs]
     event = record.get("event")
@@ -253,10 +258,9 @@ def evtxecmd_record(record: Event) -> Event:
             payload = None
     body = payload if isinstance(payload, dict) else {}
     system = {"EventID": record["EventId"], "Provider_Name": record.get("Provider")}
-    names = {"EventRecordId": "EventRecordID", "UserId": "Security_UserID", "ProcessId": "Execution_ProcessID"}
-    for name in ("Channel", "Computer", "TimeCreated", "Level", "Keywords", *names):
-        if name in record:
-            system[names.get(name, name)] = record[name]
+    for theirs, ours in _EVTXECMD_NAMES.items():
+        if theirs in record:
+            system[ours] = record[theirs]
     return nested_record({**body, "System": system})
 
 

@@ -27,10 +27,9 @@ def xml_event(text: str) -> dict[str, Any] | None:
         return None
     system: dict[str, Any] = {}
     for name, attributes, content in _ELEMENT.findall(inside[0]):
-        element: dict[str, Any] = {key: unescape(one or two) for key, one, two in _ATTRIBUTE.findall(attributes)}
+        system[name] = {"#attributes": {key: unescape(one or two) for key, one, two in _ATTRIBUTE.findall(attributes)}}
         if content:
-            element["#text"] = unescape(content)
-        system[name] = {"#attributes": {k: v for k, v in element.items() if k != "#text"}, **_text(element)}
+            system[name]["#text"] = unescape(content)
     event: dict[str, Any] = {"System": system}
     rest = text[inside[1] :]
     data: dict[str, Value] = dict(xml_data(rest))
@@ -48,10 +47,6 @@ def _inside(text: str, name: str) -> tuple[str, int] | None:
     opened = _START[name].search(text)
     end = text.find(f"</{name}>", opened.end()) if opened else -1
     return (text[opened.end() : end], end) if opened and end >= 0 else None
-
-
-def _text(element: dict[str, Any]) -> dict[str, Any]:
-    return {"#text": element["#text"]} if "#text" in element else {}
 
 
 def xml_record(text: str) -> Event | None:
