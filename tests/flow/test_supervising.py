@@ -12,7 +12,7 @@ import pytest
 
 from khien.flow.process import decode, encode
 from khien.flow.settings import FlowSettings
-from khien.flow.status import ProcessStatus
+from khien.flow.status import ProcessStatus, Reporter
 from khien.flow.supervising import Child, Supervisor
 
 
@@ -68,6 +68,18 @@ def test_a_clock_that_is_set_does_not_make_a_living_process_hang(supervisor: Sup
         time.sleep(0.1)
     assert child.restarts == 0
     assert child.process.poll() is None
+
+
+def test_lanes_given_up_are_not_missed(tmp_path: Path) -> None:
+    for name in ("detect-00", "detect-01", "store-01"):
+        Reporter(tmp_path / "status", name).tick(force=True)
+    made = Supervisor(FlowSettings(folder=tmp_path, rules=(tmp_path,)))
+    made.start()
+    try:
+        assert not {"detect-01", "store-01"} & {path.stem for path in (tmp_path / "status").iterdir()}
+        assert (tmp_path / "status" / "detect-00.json").exists()
+    finally:
+        made.stop(patience=0.0)
 
 
 def test_stopping_ends_what_does_not_end_by_itself(supervisor: Supervisor) -> None:

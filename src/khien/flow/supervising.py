@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from khien.flow.chores import Chores
+from khien.flow.metrics import expected
 from khien.flow.process import encode
 from khien.flow.settings import FlowSettings
 from khien.flow.status import read_all
@@ -57,7 +58,10 @@ class Supervisor:
     hangs_after: float = _HANGS_AFTER
 
     def start(self) -> None:
-        """Start everything."""
+        """Start everything. What processes that are no more said of themselves, of lanes given up, is forgotten."""
+        for path in self.settings.status.glob("*.json"):
+            if path.stem not in expected(self.settings):
+                path.unlink(missing_ok=True)
         lanes = range(self.settings.lanes)
         self.children = [
             *(Child("detect", lane) for lane in lanes),
