@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from khien.flow.process import decode, encode
+from khien.flow.process import Units, decode, encode
 from khien.flow.settings import FlowSettings
 from khien.flow.status import ProcessStatus, Reporter
 from khien.flow.supervising import Child, Supervisor
@@ -90,6 +90,16 @@ def test_stopping_ends_what_does_not_end_by_itself(supervisor: Supervisor) -> No
     process.send_signal(signal.SIGSTOP)
     supervisor.stop(patience=0.5)
     assert process.returncode in (-signal.SIGKILL, -signal.SIGTERM)
+
+
+def test_a_new_source_has_its_unit_from_its_first_parcel_on(tmp_path: Path) -> None:
+    file = tmp_path / "sources.toml"
+    entry = '[[source]]\nid = "{0}"\nkind = "file"\nunit = "Unit of {0}"\npaths = ["/x"]\n'
+    file.write_text(entry.format("a"))
+    units = Units(file)
+    assert units.of("a") == "Unit of a"
+    file.write_text(entry.format("a") + entry.format("b"))
+    assert (units.of("b"), units.of("c")) == ("Unit of b", "")
 
 
 def test_settings_reach_a_process_as_they_are(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def decode(text: str) -> FlowSettings:
 
 
 class Units:
-    """The unit of each source, by the sources file, read again when that changes."""
+    """The unit of each source, by the sources file: read again when that changed, at once for a new source."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
@@ -51,7 +51,7 @@ class Units:
     def of(self, source: str) -> str:
         """The unit of a source; "" when it has none or is not known."""
         now = time.monotonic()
-        if self._file is not None and now - self._looked >= 5.0:
+        if self._file is not None and (source not in self._units or now - self._looked >= 5.0):
             self._looked = now
             self._refresh(self._file)
         return self._units.get(source, "")
