@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from khien.lake.errors import LakeError
 from khien.lake.schema import TableKind
@@ -48,6 +48,21 @@ class DataFile:
     def day(self) -> date:
         """The UTC day of its rows."""
         return date.fromisoformat(self.partition["day"])
+
+    def may_hold(self, since: int | None, until: int | None) -> bool:
+        """Whether rows of this period can be in it (microseconds UTC; `since` included, `until` not)."""
+        after = since is None or self.last is None or self.last >= since
+        return after and (until is None or self.first is None or self.first < until)
+
+    def removal(self, *, data_change: bool) -> RemoveAction:
+        """What the log is to say when the file is no longer part of the table."""
+        return RemoveAction(
+            path=self.path,
+            data_change=data_change,
+            deletion_timestamp=int(clock.time() * 1000),
+            size=self.size,
+            partition_values=dict(self.partition),
+        )
 
 
 class FileWriter:

@@ -23,11 +23,10 @@ from khien.formats.inputs import Input
 from khien.formats.sniff import sniff
 from khien.lake.errors import LakeError
 from khien.lake.files import DataFile
-from khien.lake.schema import EVENTS, MOMENT
+from khien.lake.schema import EVENTS, MOMENT, UNPARSED
 from khien.lake.storage import Storage
 from khien.lake.store import Lake
 
-UNPARSED: Final = "unparsed"
 LINES: Final = "json"
 _AUDIT: Final = "auditd"
 _LINE_FORMATS: Final = {"syslog": "syslog", "weblog": "weblog", "cef": "cef", "keyvalue": "keyvalue", "text": "text"}
@@ -48,12 +47,7 @@ class Span:
 
 def files_of(lake: Lake, since: int | None, until: int | None) -> list[DataFile]:
     """The files that can hold events of a period (microseconds UTC, both ends included), by their first time."""
-    return [
-        file
-        for file in lake.files(EVENTS)
-        if (since is None or file.last is None or file.last >= since)
-        and (until is None or file.first is None or file.first <= until)
-    ]
+    return [file for file in lake.files(EVENTS) if file.may_hold(since, None if until is None else until + 1)]
 
 
 def lake_inputs(

@@ -28,7 +28,7 @@ _HINT: Final = "Tables are events and findings"
 class Limits:
     """How much a query may take: seconds, MB of memory, rows of result (None: all), and which files it sees.
 
-    `since`, `until`: microseconds since 1970-01-01 UTC; only files that may hold rows of that time are read.
+    `since`, `until` (not included): microseconds since 1970-01-01 UTC; only files that may hold such rows are read.
     """
 
     seconds: float | None = 60
@@ -62,7 +62,11 @@ def query(lake: Lake, sql: str, limits: Limits | None = None) -> Iterator[pa.Rec
         names = _examine(connection, sql)
         paths = []
         for kind in KINDS:
-            files = [file for file in lake.files(kind) if _within(file, limits)] if kind.name in names.tables else []
+            files = (
+                [file for file in lake.files(kind) if file.may_hold(limits.since, limits.until)]
+                if kind.name in names.tables
+                else []
+            )
             _view(connection, lake, kind, files, _fields(kind, names))
             paths += absolute(lake.storage, kind, files)
         seal(connection, paths if lake.storage.local is not None else [])
@@ -71,11 +75,6 @@ def query(lake: Lake, sql: str, limits: Limits | None = None) -> Iterator[pa.Rec
             yield reader if limits.rows is None else _first_rows(reader, limits.rows)
     finally:
         connection.close()
-
-
-def _within(file: DataFile, limits: Limits) -> bool:
-    after = limits.since is None or file.last is None or file.last >= limits.since
-    return after and (limits.until is None or file.first is None or file.first <= limits.until)
 
 
 def _first_rows(reader: pa.RecordBatchReader, rows: int) -> pa.RecordBatchReader:

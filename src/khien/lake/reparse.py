@@ -16,10 +16,9 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from khien.lake.errors import ConflictError, LakeError
 from khien.lake.files import ROW_GROUP, DataFile, FileWriter, delete, write_table
-from khien.lake.schema import EVENT_SCHEMA, EVENTS
+from khien.lake.schema import EVENT_SCHEMA, EVENTS, UNPARSED
 from khien.lake.store import Lake
 
-UNPARSED: Final = "unparsed"
 _PLACE: Final = re.compile(r"(\d{1,9}):(\d{1,18}):(\d{1,7})\Z")
 _MOST_LINES: Final = 1_000_000
 _WRITTEN_AT: Final = 200_000
@@ -96,11 +95,7 @@ def reparse(
 
 def _files(lake: Lake, since: int | None, until: int | None) -> list[DataFile]:
     return [
-        file
-        for file in lake.files(EVENTS)
-        if file.partition["logsource"] == UNPARSED
-        and (since is None or file.last is None or file.last >= since)
-        and (until is None or file.first is None or file.first < until)
+        file for file in lake.files(EVENTS) if file.partition["logsource"] == UNPARSED and file.may_hold(since, until)
     ]
 
 
@@ -158,7 +153,7 @@ class _Run:
         else:
             writer.abandon()
         if replaced:
-            self.removed.append(_removed(file))
+            self.removed.append(file.removal(data_change=True))
 
     def _batch(self, table: pa.Table) -> pa.Table:
         """Parse what is asked for; the rows that stay."""
@@ -221,13 +216,3 @@ def _parcels(table: pa.Table, wanted: Iterable[int]) -> Iterator[tuple[Lines, li
 def _number(spool: str) -> int:
     """The line of a row's place; several events of a line may share it, with something after a point."""
     return int(spool.rpartition(":")[2].partition(".")[0])
-
-
-def _removed(file: DataFile) -> RemoveAction:
-    return RemoveAction(
-        path=file.path,
-        data_change=True,
-        deletion_timestamp=int(time.time() * 1000),
-        size=file.size,
-        partition_values=dict(file.partition),
-    )

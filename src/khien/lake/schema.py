@@ -86,6 +86,9 @@ class TableKind:
         return pa.schema([field for field in self.schema if field.name not in self.partitions])
 
 
+UNPARSED: Final = "unparsed"
+"""The log source of what could not be parsed."""
+
 EVENTS: Final = TableKind(
     "events",
     EVENT_SCHEMA,

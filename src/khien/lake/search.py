@@ -35,7 +35,7 @@ class _Part:
         """Whether it may hold a row of the time [low, high)."""
         if self.groups is not None:
             return any(group.first < high and group.last >= low for group in self.groups)
-        return _first(self.file) < high and _last(self.file) >= low
+        return self.file.may_hold(low, high)
 
 
 def search(
@@ -149,9 +149,7 @@ class _Run:
 def _parts(lake: Lake, wanted: Search, compiled: Compiled) -> Iterator[_Part]:
     sources = _logsources(wanted.term)
     for file in lake.files(EVENTS):
-        if wanted.since is not None and _last(file) < wanted.since:
-            continue
-        if wanted.until is not None and _first(file) >= wanted.until:
+        if not file.may_hold(wanted.since, wanted.until):
             continue
         if any(not each.fullmatch(file.partition["logsource"]) for each in sources):
             continue

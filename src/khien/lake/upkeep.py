@@ -12,7 +12,6 @@ from typing import Final
 
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
-from deltalake.transaction import RemoveAction
 
 from khien.lake.errors import ConflictError, LakeError
 from khien.lake.files import DataFile, delete
@@ -80,7 +79,7 @@ def _merge(lake: Lake, kind: TableKind, mark: int, files: Sequence[DataFile], do
         place = f"{lake.storage.uri}/{kind.name}"
         raise LakeError(f"cannot be compacted: {error}", place, "Run khien lake check") from error
     try:
-        lake.replace(kind, mark, [added], [_removed(file, data_change=False) for file in files])
+        lake.replace(kind, mark, [added], [file.removal(data_change=False) for file in files])
     except ConflictError:
         delete(lake.storage, kind, [added])
         lake.storage.delete(sketch_path(kind.name, added.path))
@@ -155,7 +154,7 @@ def retain(lake: Lake, *, days: int | None = None, size: int | None = None, toda
             gone += of_day
             total -= sum(file.size for _, file in of_day)
     for kind in KINDS:
-        removed = [_removed(file, data_change=True) for each, file in gone if each is kind]
+        removed = [file.removal(data_change=True) for each, file in gone if each is kind]
         if removed:
             lake.replace(kind, marks[kind.name], [], removed)
     return Retained(
@@ -203,13 +202,3 @@ def _lone_sketches(lake: Lake, kind: TableKind, hours: float) -> list[str]:
 
 def _partition(file: DataFile) -> tuple[str, ...]:
     return tuple(file.partition.values())
-
-
-def _removed(file: DataFile, data_change: bool) -> RemoveAction:
-    return RemoveAction(
-        path=file.path,
-        data_change=data_change,
-        deletion_timestamp=int(time.time() * 1000),
-        size=file.size,
-        partition_values=dict(file.partition),
-    )
