@@ -161,7 +161,7 @@ def test_two_processes_never_replace_the_same_files(tmp_path: Path) -> None:
     second = Lake(tmp_path)
     mark = first.mark(EVENTS)
     files = second.files(EVENTS)
-    removed = [upkeep._removed(file, data_change=False) for file in files]
+    removed = [file.removal(data_change=False) for file in files]
     first.replace(EVENTS, mark, [merge(first.storage, EVENTS, files)], removed)
     with pytest.raises(ConflictError):
         second.replace(EVENTS, mark, [merge(second.storage, EVENTS, files)], removed)

@@ -37,6 +37,7 @@ from khien.hunt.resuming import Resumption, State, rules_text
 from khien.lake.inputs import files_of, lake_inputs
 
 _SPAN = re.compile(r"(\d{1,6})(s|m|h|d|w)")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -101,9 +102,11 @@ def hunt(
 ) -> None:
     """Find attacks in log files, or in the events of a lake: one line a finding, or a summary, a report, a layer.
 
-    Exit code 0: done; 2: wrong usage; 3: done, but some input could not be read.
+    Exit code 0: done; 1: stopped before the end; 2: wrong usage; 3: done, but some input could not be read; 130: Ctrl-C.
     """
     period = Period(_moment(since, "--since"), _moment(until, "--until"))
+    if period.since is not None and period.until is not None and period.since > period.until:
+        raise UsageError("--since is after --until", remedy="Exchange them")
     if bool(paths) == (lake is not None):
         what = "there are both PATHS and --lake" if paths else "nothing says what to hunt through"
         raise UsageError(what, remedy="Name files and folders, or give --lake")
@@ -159,11 +162,11 @@ def _moment(text: str | None, option: str) -> int | None:
         return None
     if ago := _SPAN.fullmatch(text):
         return time.time_ns() // 1000 - int(ago[1]) * _SECONDS[ago[2]] * 1_000_000
-    moment = parse_time(text)
+    moment = parse_time(f"{text}T00:00" if _DATE.fullmatch(text) else text)
     if moment is None:
         raise UsageError(
             f"{option} has no time that can be read: '{text}'",
-            remedy="Write e.g. 30d, 24h or 2026-11-24T08:00:00+07:00",
+            remedy="Write e.g. 30d, 24h, 2026-11-24 or 2026-11-24T08:00:00+07:00",
         )
     return moment
 

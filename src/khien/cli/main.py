@@ -67,7 +67,8 @@ def _options(
 
 def main() -> None:
     """Run the command; what a person can put right is said in one line, exit code 2."""
-    register(sys.argv[1:])
+    if sys.argv[1:] != ["--version"]:
+        register(sys.argv[1:])
     try:
         app()
     except SystemExit as ended:

@@ -69,6 +69,8 @@ def list_rules(
     if level is not None and level not in LEVELS:
         raise UsageError(f"there is no level '{level}'", remedy=f"Known: {', '.join(LEVELS)}")
     rules = _load(folders, placeholders)
+    if rules.unusable:
+        typer.echo(f"{counted(len(rules.unusable), 'rule')} not usable, see: khien rules check", err=True)
     least = LEVELS.index(level) if level else 0
     rows = [(r.level, r.id, str(r.logsource), r.title, r.tags) for r in rules.rules]
     rows += [(c.level, c.id, f"correlation/{c.type}", c.title, c.tags) for c in rules.correlations]
@@ -98,12 +100,15 @@ def test(folders: Folders = None, placeholders: Given = None) -> None:
     """Run the test events that stand beside rules (`*.tests.yml`). Exit code 1 if any fails."""
     chosen = folders or [rule_folders.starter_folder()]
     results = run_rule_tests(chosen, _load(chosen, placeholders))
+    if not results:
+        where = ", ".join(map(str, chosen))
+        raise UsageError("there are no test events here", where, "Put them beside the rule, in NAME.tests.yml")
     out = Console(highlight=False, soft_wrap=True)
     failed = [result for result in results if result.failure]
     for result in failed:
         out.print(printable(f"FAILED {result.path}: {result.name}: {result.failure}"), markup=False)
     out.print(f"{len(results) - len(failed)} passed, {len(failed)} failed", markup=False)
-    if failed or not results:
+    if failed:
         raise typer.Exit(1)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import fcntl
 import signal
+import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +22,9 @@ from rich.table import Table
 
 from khien.cli import rule_folders
 from khien.cli.hunt import Level
+from khien.cli.lake import parse_size
+from khien.cli.times import known_zone
+from khien.collect.settings import Listen
 from khien.collect.sources import load_sources
 from khien.errors import UsageError
 from khien.flow.logs import set_up_logs
@@ -67,13 +73,19 @@ def up(
 ) -> None:
     """Run the live service: collectors, detection, lake and alerts. One signal (TERM or INT) stops it gracefully."""
     folder = (data or default_folder()).resolve()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    if keep_size:
+        parse_size(keep_size, "--keep-size")
     file = sources or folder / "sources.toml"
-    if not file.exists():
-        if sources is not None:
-            raise UsageError("there is no such sources file", str(file))
-        file.write_text(_FIRST_SOURCES, encoding="utf-8")
-    load_sources(file)  # says what is wrong with it before anything starts
+    if sources is not None and not file.exists():
+        raise UsageError("there is no such sources file", str(file), "Mend --sources, or leave it out for a first one")
+    with _made(folder, "the data folder", "--data"):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        if not file.exists():
+            file.write_text(_FIRST_SOURCES, encoding="utf-8")
+    config = load_sources(file)  # what is wrong with it is said before anything starts
+    if lake and not lake.startswith("s3://"):
+        with _made(Path(lake), "the lake's folder", "--lake"):
+            Path(lake).mkdir(parents=True, exist_ok=True)
     chosen = rules or [path for path in (rule_folders.starter_folder(), rule_folders.synced_folder()) if path.is_dir()]
     rule_folders.load(chosen, placeholders)
     settings = FlowSettings(
@@ -89,22 +101,59 @@ def up(
         keep_days=keep_days,
         keep_size=keep_size,
         lateness=lateness,
-        spool_bytes=_size(spool_size, "--spool-size"),
-        min_free=_size(min_free, "--min-free"),
+        spool_bytes=parse_size(spool_size, "--spool-size"),
+        min_free=parse_size(min_free, "--min-free"),
     )
-    set_up_logs("supervise")
     ending = threading.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: ending.set())
-    Supervisor(settings).run(ending.is_set)
+    with _alone(folder):
+        _try_ports(config.listen)
+        set_up_logs("supervise")
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, lambda *_: ending.set())
+        Supervisor(settings).run(ending.is_set)
 
 
-def _size(text: str, option: str) -> int:
-    """Bytes of a size such as 20GB."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)B?", text.strip())
-    if found is None:
-        raise UsageError(f"'{text}' is no size", option, "Write e.g. 500MB or 20GB")
-    return int(float(found[1]) * 1000 ** " kMGT".index(found[2] or " "))
+@contextmanager
+def _made(folder: Path, what: str, option: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        remedy = f"Mend the rights of its folder, or name another with {option}"
+        raise UsageError(f"{what} cannot be made: {error.strerror}", str(folder), remedy) from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the data folder: a second service there would take the first one's work away."""
+    with _made(folder, "the data folder", "--data"):
+        stream = (folder / "lock").open("wb")
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            remedy = "Stop it first, or name another folder with --data"
+            raise UsageError("another khien up works in this data folder", str(folder), remedy) from None
+        yield
+
+
+def _try_ports(listen: Listen) -> None:
+    """Say before anything starts which address cannot be listened on. Raises UsageError."""
+    streams = [*listen.http, *listen.https, *listen.syslog_tcp, *listen.syslog_tls]
+    kinds = [(socket.SOCK_STREAM, each) for each in streams]
+    for kind, address in (*kinds, *((socket.SOCK_DGRAM, each) for each in listen.syslog_udp)):
+        try:
+            for family, *_, place in socket.getaddrinfo(
+                address.host or None, address.port, type=kind, flags=socket.AI_PASSIVE
+            ):
+                with socket.socket(family, kind) as trial:
+                    if kind == socket.SOCK_STREAM:
+                        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    if family == socket.AF_INET6:
+                        trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                    trial.bind(place)
+        except OSError as error:
+            remedy = "Stop what uses the port, or choose another in [listen] of the sources file"
+            raise UsageError(f"cannot listen: {error.strerror or error}", str(address), remedy) from error
 
 
 def status(
@@ -113,6 +162,7 @@ def status(
     timezone: Annotated[str, typer.Option(help="Zone of times shown.")] = "Asia/Ho_Chi_Minh",
 ) -> None:
     """How the live service is: processes, rates, lag, sources, errors. Exit code 3 when something is wrong."""
+    zone = known_zone(timezone)
     folder = (data or default_folder()).resolve()
     found = read_all(folder / "status")
     if not found:
@@ -126,7 +176,7 @@ def status(
         plain = {"processes": [as_dict(each) for each in found], "problems": wrong}
         sys.stdout.buffer.write(orjson.dumps(plain, option=orjson.OPT_INDENT_2) + b"\n")
     else:
-        _show(found, wrong, ZoneInfo(timezone))
+        _show(found, wrong, zone)
     if wrong:
         raise typer.Exit(3)
 
@@ -147,7 +197,7 @@ def _show(found: list[ProcessStatus], wrong: list[str], zone: ZoneInfo) -> None:
     sources = _table("Sources", "source", "events", "MB", "unparsed", "clock", "last event")
     for name in sorted(stored):
         source = stored[name]
-        clock = f"{source.skew:+,.0f} s" if source.last_time else ""
+        clock = _apart(source.skew) if source.last_time else ""
         figures = (f"{source.events:,}", f"{source.bytes / 1e6:,.1f}", f"{source.unparsed:,}", clock)
         sources.add_row(name, *figures, _time(source.last_received, zone))
     if stored:
@@ -167,11 +217,19 @@ def _table(title: str, first: str, *figures: str) -> Table:
 
 
 def _ago(seconds: float) -> str:
-    """How long ago, in one unit."""
+    return f"{_span(max(seconds, 0))} ago"
+
+
+def _apart(seconds: float) -> str:
+    return f"{'-' if seconds < 0 else '+'}{_span(abs(seconds))}"
+
+
+def _span(seconds: float) -> str:
+    """A length of time, in one unit."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{max(seconds, 0):.0f} s ago"
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _time(micros: int, zone: ZoneInfo) -> str:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from khien.findings.finding import Finding
+from khien.findings.finding import Finding, shown
 from khien.findings.summary import HuntSummary
 
 COLUMNS = (
@@ -53,17 +53,13 @@ class CsvWriter:
             finding.path,
             str(finding.record),
             " ".join(finding.tags),
-            "; ".join(f"{each.field or 'keyword'}={_text(each.value)}" for each in finding.matched),
-            _text(finding.event),
+            "; ".join(f"{each.field or 'keyword'}={shown(each.value)}" for each in finding.matched),
+            shown(finding.event),
             finding.status,
             str(finding.logsource),
-            _text(finding.events) if finding.events else "",
+            shown(finding.events) if finding.events else "",
         )
         self._stream.write(csv_line(map(safe, cells)))
 
     def close(self, summary: HuntSummary) -> None:
         """Nothing is left to write."""
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

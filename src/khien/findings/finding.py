@@ -6,8 +6,14 @@ import msgspec
 
 from khien.events.batch import Event, Value
 from khien.events.logsource import LogSource
+from khien.rules import collection
 
-LEVELS = ("informational", "low", "medium", "high", "critical")
+LEVELS = collection.LEVELS
+
+
+def shown(value: Value) -> str:
+    """A value as people read it: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 class Matched(msgspec.Struct, frozen=True):

@@ -25,7 +25,7 @@ import re2
 
 from khien import __version__
 from khien.findings.attack import TACTICS, placed, tactics, technique_name, techniques
-from khien.findings.finding import LEVELS, Finding, Matched
+from khien.findings.finding import LEVELS, Finding, Matched, shown
 from khien.findings.summary import HuntSummary, Tallies
 from khien.rules.model import Correlation, Rule, RuleSet
 
@@ -219,7 +219,7 @@ def _utf16(text: str, at: int) -> int:
 
 
 def _shorten(value: Any) -> str:
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = shown(value)
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 

@@ -11,7 +11,7 @@ from khien import __version__
 from khien.events.batch import Value
 from khien.findings.attack import TACTICS, placed, tactics, technique_name
 from khien.findings.attack import VERSION as ATTACK_VERSION
-from khien.findings.finding import Finding
+from khien.findings.finding import Finding, shown
 from khien.findings.summary import HuntSummary
 
 VERSION = "1.6.0"
@@ -96,7 +96,7 @@ def _uid(finding: Finding) -> str:
     uid = f"{finding.rule_id}:{finding.path}:{finding.record}"
     if not finding.events:
         return uid
-    return f"{uid}:{':'.join(_text(value) for value in finding.event.values())}"
+    return f"{uid}:{':'.join(shown(value) for value in finding.event.values())}"
 
 
 def _reference(event: dict[str, Value]) -> str:
@@ -111,10 +111,6 @@ def _milliseconds(time: str) -> int:
     return int(datetime.fromisoformat(time).timestamp() * 1000) if time else 0
 
 
-def _text(value: Value) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
 def _observables(finding: Finding) -> list[dict[str, Any]]:
     """What to pivot on; a name points into the object."""
     out = []
@@ -125,7 +121,7 @@ def _observables(finding: Finding) -> list[dict[str, Any]]:
     for each in finding.matched[:_MOST_OBSERVABLES]:
         type_id, kind = _OBSERVABLES.get(each.field.lower(), (99, "Other"))
         name = f"evidences.data.{each.field}" if each.field else "evidences.data"
-        out.append({"name": name, "type_id": type_id, "type": kind, "value": _text(each.value)})
+        out.append({"name": name, "type_id": type_id, "type": kind, "value": shown(each.value)})
     return out
 
 

@@ -7,13 +7,14 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from math import isfinite
 from typing import Any
 
 import re2
 
 from khien.errors import RuleError
+from khien.events.text import value_text
 from khien.rules import patterns, spellings
 from khien.rules.model import (
     STAR,
@@ -101,22 +102,9 @@ class Key:
         return "|".join((self.field, *self.modifiers))
 
 
-def number_text(value: float) -> str:
-    """The text that a number is compared by: integral numbers as integers."""
-    if isinstance(value, int):
-        return str(value)
-    return str(int(value)) if value.is_integer() else repr(value)
-
-
 def scalar_text(value: Any) -> str:
-    """The text of a YAML scalar as a rule writes it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return number_text(value)
-    if isinstance(value, datetime | date):
-        return value.isoformat(*([" "] if isinstance(value, datetime) else []))
-    return str(value)
+    """The text of a YAML scalar: what the text of an equal value in an event is."""
+    return value_text(value) or ""
 
 
 def item_node(key: Key, values: Any, placeholders: patterns.Placeholders) -> Node:
