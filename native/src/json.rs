@@ -7,6 +7,7 @@ pub struct Unusual;
 pub type Scan<T> = Result<T, Unusual>;
 
 const MAX_DEPTH: usize = 64;
+const MAX_DIGITS: usize = 19;
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
@@ -120,10 +121,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Pass a number. One that readers may take differently, with an exponent or very many digits, is unusual.
     fn number(&mut self) -> Scan<()> {
         if self.peek()? == b'-' {
             self.at += 1;
         }
+        let start = self.at;
         if self.peek()? == b'0' {
             self.at += 1;
         } else {
@@ -133,12 +136,8 @@ impl<'a> Cursor<'a> {
             self.at += 1;
             self.digits()?;
         }
-        if matches!(self.data.get(self.at), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.data.get(self.at), Some(b'+' | b'-')) {
-                self.at += 1;
-            }
-            self.digits()?;
+        if self.at - start > MAX_DIGITS || matches!(self.data.get(self.at), Some(b'e' | b'E')) {
+            return Err(Unusual);
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod json;
 mod literals;
 mod nested;
 mod scanner;
+mod template;
 
 use pyo3::prelude::*;
 
@@ -20,7 +21,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<column::Generation>()?;
     module.add_class::<column::Column>()?;
     module.add_class::<extract::Extractor>()?;
+    module.add_class::<scanner::Questions>()?;
     module.add_class::<scanner::Shape>()?;
     module.add_class::<scanner::Scanner>()?;
+    module.add_class::<template::Frame>()?;
+    module.add_class::<template::Template>()?;
     Ok(())
 }

@@ -6,53 +6,156 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::column::Column;
-use crate::fields::{Fields, ABSENT};
+use crate::fields::{Fields, Span, ABSENT};
 use crate::json::{surely_differ, Unusual};
+use crate::template::{may_hold_surrogates, Frame, Names, Placed, Ready, Teller, Template};
 
 const MOST_KEYS: usize = 50_000;
-const MOST_TUPLES: usize = 20_000;
+const MOST_OUTCOMES: usize = 20_000;
 
-type Names = Vec<String>;
-
-/// How lines of one kind are looked at.
+/// Questions about a line, all of which its raw values answer.
 ///
 /// `columns`: for each indexed field the names it may have, first choice first, and its column.
 /// `references`: pairs of fields that a rule compares. A line's signature has a number for each column,
 /// then `extra`, then for each reference 1, or 0 where the two surely differ. `settle(signature)` tells
-/// whether a line of that signature is worth a look; None: no line of the kind is.
+/// whether a line of that signature is worth a look, or gives the templates of all that there is to say of
+/// it, or further questions.
 #[pyclass(frozen, module = "khien._native")]
-pub struct Shape {
+pub struct Questions {
     columns: Vec<(Names, Py<Column>)>,
     extra: Vec<u32>,
     references: Vec<(Names, Names)>,
-    settle: Option<PyObject>,
+    settle: PyObject,
+}
+
+#[pymethods]
+impl Questions {
+    #[new]
+    fn new(
+        columns: Vec<(Names, Py<Column>)>,
+        extra: Vec<u32>,
+        references: Vec<(Names, Names)>,
+        settle: PyObject,
+    ) -> Self {
+        Questions { columns, extra, references, settle }
+    }
+}
+
+/// How lines of one kind are looked at. No `questions`: no line of the kind is worth a look. Without a `frame`
+/// templates make a line worth one.
+#[pyclass(frozen, module = "khien._native")]
+pub struct Shape {
+    questions: Option<Py<Questions>>,
     wants_text: bool,
+    frame: Option<Py<Frame>>,
 }
 
 #[pymethods]
 impl Shape {
     #[new]
-    #[pyo3(signature = (columns, extra, references, settle, wants_text))]
-    fn new(
-        columns: Vec<(Names, Py<Column>)>,
-        extra: Vec<u32>,
-        references: Vec<(Names, Names)>,
-        settle: Option<PyObject>,
-        wants_text: bool,
-    ) -> Self {
-        Shape { columns, extra, references, settle, wants_text }
+    #[pyo3(signature = (questions, wants_text, frame))]
+    fn new(questions: Option<Py<Questions>>, wants_text: bool, frame: Option<Py<Frame>>) -> Self {
+        Shape { questions, wants_text, frame }
     }
 }
 
-/// A shape with its names resolved to slots, and what is known of its signatures.
-struct Known {
-    shape: Py<Shape>,
+#[derive(Clone, Copy)]
+enum Outcome {
+    Nothing,
+    General,
+    Found,
+    /// The number of a list of templates.
+    Told(usize),
+    /// The number of further questions.
+    Further(usize),
+}
+
+/// Questions with their names resolved to slots, and what is known of their signatures.
+struct Asking {
     columns: Vec<(Vec<usize>, Py<Column>)>,
     extra: Vec<u32>,
     references: Vec<(Vec<usize>, Vec<usize>)>,
-    settle: Option<PyObject>,
+    settle: PyObject,
+    outcomes: AHashMap<Box<[u32]>, Outcome>,
+}
+
+impl Asking {
+    fn new(py: Python<'_>, questions: &Questions, fields: &mut Fields) -> Self {
+        let columns =
+            questions.columns.iter().map(|(names, column)| (fields.slots(names), column.clone_ref(py))).collect();
+        let references =
+            questions.references.iter().map(|(one, other)| (fields.slots(one), fields.slots(other))).collect();
+        Asking {
+            columns,
+            extra: questions.extra.clone(),
+            references,
+            settle: questions.settle.clone_ref(py),
+            outcomes: AHashMap::default(),
+        }
+    }
+
+    /// Put the signature of a line into `signature`.
+    fn sign(&self, py: Python<'_>, line: &[u8], spans: &[Span], signature: &mut Vec<u32>) -> PyResult<()> {
+        let raw = |slots: &[usize]| {
+            slots.iter().map(|&slot| spans[slot]).find(|span| *span != ABSENT).map(|(start, end)| {
+                &line[start as usize..end as usize]
+            })
+        };
+        signature.clear();
+        for (slots, column) in &self.columns {
+            let mut column = column.borrow_mut(py);
+            signature.push(match raw(slots) {
+                None => column.missing,
+                Some(value) => column.signature(py, value)?,
+            });
+        }
+        signature.extend_from_slice(&self.extra);
+        for (one, other) in &self.references {
+            let maybe = match (raw(one), raw(other)) {
+                (Some(one), Some(other)) => !surely_differ(one, other),
+                _ => false,
+            };
+            signature.push(u32::from(maybe));
+        }
+        Ok(())
+    }
+}
+
+/// A shape at work.
+struct Known {
+    shape: Py<Shape>,
     wants_text: bool,
-    tuples: AHashMap<Box<[u32]>, bool>,
+    frame: Option<Placed>,
+    first: Option<Asking>,
+    further: Vec<Asking>,
+    lists: Vec<Vec<usize>>,
+    templates: Vec<Ready>,
+    by_template: AHashMap<usize, usize>,
+    /// How many signatures were settled.
+    answers: usize,
+}
+
+impl Known {
+    /// The number of a template.
+    fn ready(&mut self, py: Python<'_>, template: &Py<Template>, fields: &mut Fields) -> usize {
+        let next = self.templates.len();
+        let number = *self.by_template.entry(template.as_ptr() as usize).or_insert(next);
+        if number == next {
+            self.templates.push(Ready::new(py, template, fields));
+        }
+        number
+    }
+
+    fn forget(&mut self) {
+        if let Some(first) = &mut self.first {
+            first.outcomes.clear();
+        }
+        self.further.clear();
+        self.lists.clear();
+        self.templates.clear();
+        self.by_template.clear();
+        self.answers = 0;
+    }
 }
 
 /// Scans blocks of lines. Objects are flat, with their fields at the top, or nested: `Event` with `System` and
@@ -70,13 +173,9 @@ pub struct Scanner {
     by_key: AHashMap<Box<[u8]>, Option<usize>>,
     known: Vec<Known>,
     key: Vec<u8>,
-    tuple: Vec<u32>,
-}
-
-enum Outcome {
-    Nothing,
-    General,
-    Found(usize),
+    signature: Vec<u32>,
+    further: Vec<u32>,
+    teller: Teller,
 }
 
 impl Scanner {
@@ -97,35 +196,33 @@ impl Scanner {
             return at;
         }
         let inner = shape.get();
-        let columns = inner
-            .columns
-            .iter()
-            .map(|(names, column)| (self.fields.slots(names), column.clone_ref(py)))
-            .collect();
-        let references =
-            inner.references.iter().map(|(one, other)| (self.fields.slots(one), self.fields.slots(other))).collect();
+        let fields = &mut self.fields;
         self.known.push(Known {
             shape: shape.clone_ref(py),
-            columns,
-            extra: inner.extra.clone(),
-            references,
-            settle: inner.settle.as_ref().map(|settle| settle.clone_ref(py)),
             wants_text: inner.wants_text,
-            tuples: AHashMap::default(),
+            frame: inner.frame.as_ref().map(|frame| Placed::new(py, frame.get(), fields)),
+            first: inner.questions.as_ref().map(|questions| Asking::new(py, questions.get(), fields)),
+            further: Vec::new(),
+            lists: Vec::new(),
+            templates: Vec::new(),
+            by_template: AHashMap::default(),
+            answers: 0,
         });
         self.known.len() - 1
     }
 
-    fn look(&mut self, py: Python<'_>, line: &[u8], flagged: bool) -> PyResult<Outcome> {
+    /// What a line is worth, and the number of its shape.
+    fn look(&mut self, py: Python<'_>, line: &[u8], flagged: bool) -> PyResult<(Outcome, usize)> {
+        const GENERAL: (Outcome, usize) = (Outcome::General, 0);
         if line.len() >= u32::MAX as usize {
-            return Ok(Outcome::General);
+            return Ok(GENERAL);
         }
         let nested = match self.fields.spread(line) {
             Ok(nested) => nested,
-            Err(Unusual) => return Ok(Outcome::General),
+            Err(Unusual) => return Ok(GENERAL),
         };
         if !nested && self.unusual.iter().any(|&slot| self.fields.spans[slot] != ABSENT) {
-            return Ok(Outcome::General);
+            return Ok(GENERAL);
         }
         self.make_key(line, nested);
         let at = match self.by_key.get(self.key.as_slice()) {
@@ -140,58 +237,84 @@ impl Scanner {
                 self.by_key.insert(self.key.as_slice().into(), at);
                 // The shape may have brought new names.
                 if self.fields.spread(line).is_err() {
-                    return Ok(Outcome::General);
+                    return Ok(GENERAL);
                 }
                 at
             }
         };
         let at = match at {
-            None => return Ok(Outcome::General),
+            None => return Ok(GENERAL),
             Some(at) => at,
         };
+        if flagged && self.known[at].wants_text {
+            return Ok(GENERAL);
+        }
+        Ok((self.ask(py, line, at)?, at))
+    }
+
+    /// Ask a shape's questions about a line whose fields have been found.
+    fn ask(&mut self, py: Python<'_>, line: &[u8], at: usize) -> PyResult<Outcome> {
         let known = &mut self.known[at];
-        if flagged && known.wants_text {
-            return Ok(Outcome::General);
+        if known.answers >= MOST_OUTCOMES {
+            known.forget();
         }
-        let settle = match &known.settle {
+        let first = match &known.first {
             None => return Ok(Outcome::Nothing),
-            Some(settle) => settle,
+            Some(first) => first,
         };
-        let spans = &self.fields.spans;
-        let raw = |slots: &[usize]| {
-            slots.iter().map(|&slot| spans[slot]).find(|span| *span != ABSENT).map(|(start, end)| {
-                &line[start as usize..end as usize]
-            })
+        first.sign(py, line, &self.fields.spans, &mut self.signature)?;
+        let mut outcome = match first.outcomes.get(self.signature.as_slice()) {
+            Some(&outcome) => outcome,
+            None => self.settle(py, line, at, None)?,
         };
-        self.tuple.clear();
-        for (slots, column) in &known.columns {
-            let mut column = column.borrow_mut(py);
-            let signature = match raw(slots) {
-                None => column.missing,
-                Some(value) => column.signature(py, value)?,
+        while let Outcome::Further(nth) = outcome {
+            let asking = &self.known[at].further[nth];
+            asking.sign(py, line, &self.fields.spans, &mut self.further)?;
+            outcome = match asking.outcomes.get(self.further.as_slice()) {
+                Some(&outcome) => outcome,
+                None => self.settle(py, line, at, Some(nth))?,
             };
-            self.tuple.push(signature);
         }
-        self.tuple.extend_from_slice(&known.extra);
-        for (one, other) in &known.references {
-            let maybe = match (raw(one), raw(other)) {
-                (Some(one), Some(other)) => !surely_differ(one, other),
-                _ => false,
-            };
-            self.tuple.push(u32::from(maybe));
-        }
-        let wanted = match known.tuples.get(self.tuple.as_slice()) {
-            Some(&wanted) => wanted,
-            None => {
-                let wanted = settle.call1(py, (PyTuple::new(py, &self.tuple)?,))?.extract(py)?;
-                if known.tuples.len() >= MOST_TUPLES {
-                    known.tuples.clear();
-                }
-                known.tuples.insert(self.tuple.as_slice().into(), wanted);
-                wanted
+        Ok(outcome)
+    }
+
+    /// Have Python settle what lines of the signature at hand are worth, by the shape's first questions or by further
+    /// ones.
+    fn settle(&mut self, py: Python<'_>, line: &[u8], at: usize, nth: Option<usize>) -> PyResult<Outcome> {
+        let known = &mut self.known[at];
+        let (asking, signature) = match nth {
+            None => (known.first.as_ref(), &self.signature),
+            Some(nth) => (known.further.get(nth), &self.further),
+        };
+        let asking = asking.ok_or_else(|| PyValueError::new_err("there are no such questions"))?;
+        let answer = asking.settle.call1(py, (PyTuple::new(py, signature)?,))?;
+        let answer = answer.bind(py);
+        let fields = &mut self.fields;
+        let outcome = if let Ok(wanted) = answer.extract::<bool>() {
+            if wanted {
+                Outcome::Found
+            } else {
+                Outcome::Nothing
             }
+        } else if let Ok(questions) = answer.downcast::<Questions>() {
+            known.further.push(Asking::new(py, questions.get(), fields));
+            Outcome::Further(known.further.len() - 1)
+        } else {
+            let templates: Vec<Py<Template>> = answer.extract()?;
+            let list = templates.iter().map(|each| known.ready(py, each, fields)).collect();
+            known.lists.push(list);
+            Outcome::Told(known.lists.len() - 1)
         };
-        Ok(if wanted { Outcome::Found(at) } else { Outcome::Nothing })
+        known.answers += 1;
+        let asking = match nth {
+            None => known.first.as_mut(),
+            Some(nth) => known.further.get_mut(nth),
+        };
+        if let Some(asking) = asking {
+            asking.outcomes.insert(signature.as_slice().into(), outcome);
+        }
+        // The answer may have brought new names.
+        Ok(if fields.spread(line).is_err() { Outcome::General } else { outcome })
     }
 }
 
@@ -207,7 +330,9 @@ impl Scanner {
             by_key: AHashMap::default(),
             known: Vec::new(),
             key: Vec::new(),
-            tuple: Vec::new(),
+            signature: Vec::new(),
+            further: Vec::new(),
+            teller: Teller::default(),
         };
         scanner.keys = scanner.fields.slots(&keys);
         scanner.unusual = scanner.fields.slots(&unusual);
@@ -218,9 +343,10 @@ impl Scanner {
     ///
     /// A line for which Python raises a ValueError goes to the general reader.
     /// `places`: sorted offsets; a line with one in it goes to the general reader if its shape wants
-    /// text. None: every such line does. Gives (number of lines, lines for the general reader as (line
-    /// number from 0, start, end), found lines as (shape, line number, start, end, signature)).
-    #[pyo3(signature = (data, end, places))]
+    /// text. None: every such line does. `path`: what templates say for it. Gives (number of lines, lines for
+    /// the general reader as (line number from 0, start, end), found lines as (shape, line number, start, end,
+    /// signature), texts as (line number, key, before the record number, after it)).
+    #[pyo3(signature = (data, end, places, path))]
     #[allow(clippy::type_complexity)]
     fn scan<'py>(
         &mut self,
@@ -228,10 +354,12 @@ impl Scanner {
         data: &[u8],
         end: usize,
         places: Option<Vec<usize>>,
-    ) -> PyResult<(usize, Bound<'py, PyList>, Bound<'py, PyList>)> {
+        path: &[u8],
+    ) -> PyResult<(usize, Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>)> {
         let data = data.get(..end).ok_or_else(|| PyValueError::new_err("end is beyond the data"))?;
         let general = PyList::empty(py);
         let found = PyList::empty(py);
+        let told = PyList::empty(py);
         let mut number = 0;
         let mut start = 0;
         let mut place = 0;
@@ -248,26 +376,46 @@ impl Scanner {
             };
             let line = &data[start..end];
             if !line.iter().all(u8::is_ascii_whitespace) {
-                let outcome = if std::str::from_utf8(line).is_err() {
-                    Outcome::General
+                let (outcome, at) = if std::str::from_utf8(line).is_err() {
+                    (Outcome::General, 0)
                 } else {
                     match self.look(py, line, flagged) {
-                        Err(error) if error.is_instance_of::<PyValueError>(py) => Outcome::General,
+                        Err(error) if error.is_instance_of::<PyValueError>(py) => (Outcome::General, 0),
                         outcome => outcome?,
                     }
                 };
+                let outcome = match outcome {
+                    Outcome::Told(list) => {
+                        let known = &self.known[at];
+                        let templates = known.lists[list].iter().map(|&number| &known.templates[number]);
+                        let texts = match &known.frame {
+                            None => None,
+                            Some(frame) => self.teller.tell(py, line, &self.fields.spans, path, frame, templates)?,
+                        };
+                        match texts {
+                            None => Outcome::Found,
+                            Some(texts) => {
+                                for (key, head, tail) in texts {
+                                    told.append((number, key, head, tail))?;
+                                }
+                                Outcome::Nothing
+                            }
+                        }
+                    }
+                    outcome => outcome,
+                };
                 match outcome {
                     Outcome::Nothing => {}
-                    Outcome::General => general.append((number, start, end))?,
-                    Outcome::Found(at) => {
-                        let signature = PyTuple::new(py, &self.tuple)?;
+                    Outcome::Found if !may_hold_surrogates(line) => {
+                        let signature = PyTuple::new(py, &self.signature)?;
                         found.append((&self.known[at].shape, number, start, end, signature))?;
                     }
+                    _ => general.append((number, start, end))?,
                 }
             }
             number += 1;
             start = end + 1;
         }
-        Ok((number, general, found))
+        Ok((number, general, found, told))
     }
 }

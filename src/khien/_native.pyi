@@ -1,6 +1,7 @@
 """The scanning core, written in Rust (`native/`)."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 class Literals:
     """Finds which of many literals occur in a text."""
@@ -32,17 +33,40 @@ class Column:
     def signature(self, raw: bytes) -> int:
         """The signature of a raw JSON value, as a scan would give it."""
 
-class Shape:
-    """How lines of one kind are looked at."""
+class Template:
+    """What to write of each line of a signature, with holes for what the line tells."""
+
+    def __init__(self, key: object, pieces: Sequence[bytes | str | Sequence[str]]) -> None: ...
+
+class Frame:
+    """Where the lines of a kind have what templates ask for."""
+
+    def __init__(
+        self,
+        time: Sequence[Sequence[str]],
+        host: Sequence[Sequence[str]],
+        user: Sequence[Sequence[str]],
+        renamed: Sequence[tuple[str, Sequence[str]]],
+        number: str,
+        plain: Sequence[str],
+        moment: Callable[[bytes], bytes | None],
+    ) -> None: ...
+
+class Questions:
+    """Questions about a line, all of which its raw values answer."""
 
     def __init__(
         self,
         columns: Sequence[tuple[Sequence[str], Column]],
         extra: Sequence[int],
         references: Sequence[tuple[Sequence[str], Sequence[str]]],
-        settle: Callable[[tuple[int, ...]], bool] | None,
-        wants_text: bool,
+        settle: Callable[[tuple[int, ...]], bool | Sequence[Template] | Questions],
     ) -> None: ...
+
+class Shape:
+    """How lines of one kind are looked at."""
+
+    def __init__(self, questions: Questions | None, wants_text: bool, frame: Frame | None) -> None: ...
 
 class Scanner:
     """Scans blocks of JSON lines for those that rules may match."""
@@ -51,9 +75,14 @@ class Scanner:
         self, keys: Sequence[str], unusual: Sequence[str], shape_of: Callable[[bytes], Shape | None]
     ) -> None: ...
     def scan(
-        self, data: bytes, end: int, places: Sequence[int] | None
-    ) -> tuple[int, list[tuple[int, int, int]], list[tuple[Shape, int, int, int, tuple[int, ...]]]]:
-        """Number of lines; those for the general reader (number from 0, start, end); those found."""
+        self, data: bytes, end: int, places: Sequence[int] | None, path: bytes
+    ) -> tuple[
+        int,
+        list[tuple[int, int, int]],
+        list[tuple[Shape, int, int, int, tuple[int, ...]]],
+        list[tuple[int, Any, bytes, bytes]],
+    ]:
+        """Number of lines; those for the general reader (number from 0, start, end); those found; texts of others."""
 
 class Extractor:
     """Takes columns of text out of blocks of JSON lines."""

@@ -25,7 +25,8 @@ from khien.formats.evtx import read as read_evtx
 from khien.formats.evtx import read_lines as read_evtx_lines
 from khien.formats.json_records import read as read_json
 from khien.formats.ndjson import LineReader
-from khien.hunt.worker import Projected
+from khien.hunt.finder import Finder
+from khien.hunt.plans import HuntOptions, HuntPlan
 from khien.rules.collection import load_rules, load_sources
 from reference.evaluator import ABSENT, ReferenceRule, field_value
 
@@ -172,14 +173,13 @@ def line_verdicts(made: list[dict[str, Any]], lines: list[str]) -> set[tuple[int
     """What a hunt through JSON lines finds, by the scanning core."""
     documents = [{**rule, "logsource": WINDOWS, "id": str(n), "title": f"made {n}"} for n, rule in enumerate(made)]
     loaded = load_sources([("made.yml", yaml.safe_dump_all(documents, allow_unicode=True).encode())], {})
-    detector = Detector(loaded)
-    reader = LineReader(Classifier.load(), Projected(detector))
+    finder = Finder(HuntPlan(loaded, HuntOptions(level="informational")))
+    reader = LineReader(Classifier.load(), finder)
     data = "\n".join(lines).encode("utf-8", "surrogatepass")
     return {
-        (batch.numbers[match.index] - 1, match.rule.id)
+        (encoded.record - 1, rule_id)
         for batches in reader.read(io.BytesIO(data), "made", lambda problem: None)
-        for batch in batches
-        for match in detector.detect(batch)
+        for encoded, rule_id in finder.find(batches)[0]
     }
 
 
@@ -254,9 +254,9 @@ class Everything:
     """A detector that also keeps each batch it is asked about."""
 
     def __init__(self, folder: Path) -> None:
-        self.detector = Detector(
-            load_rules([p for p in sorted(folder.glob("rules*")) if p.name != "rules-placeholder"])
-        )
+        rules = load_rules([p for p in sorted(folder.glob("rules*")) if p.name != "rules-placeholder"])
+        self.detector = Detector(rules)
+        self.finder = Finder(HuntPlan(rules, HuntOptions(level="informational")))
         self.references = [(rule["id"], rule["logsource"], ReferenceRule(rule)) for rule in corpus(folder)]
         self.by_kind: dict[int, list[tuple[str, ReferenceRule]]] = {}
 
@@ -295,12 +295,19 @@ def verdicts(detector: Detector, batches: Iterator[EventBatch]) -> dict[int, set
     return found
 
 
+def findings(finder: Finder, batches: list[EventBatch]) -> dict[int, set[str]]:
+    found: dict[int, set[str]] = {}
+    for encoded, rule_id in finder.find(batches)[0]:
+        found.setdefault(encoded.record, set()).add(rule_id)
+    return found
+
+
 @pytest.mark.slow
 def test_engine_and_reference_agree_on_all_regression_events_as_evtx_and_as_json(
     everything: Everything, sigma_data: Path
 ) -> None:
     classifier = Classifier.load()
-    reader = LineReader(classifier, Projected(everything.detector))
+    reader = LineReader(classifier, everything.finder)
     checked = 0
     for evtx in sorted((sigma_data / "regression_data").rglob("*.evtx")):
         found_as = {}
@@ -321,9 +328,8 @@ def test_engine_and_reference_agree_on_all_regression_events_as_evtx_and_as_json
         with evtx.open("rb") as stream:
             scanned: dict[int, set[str]] = {}
             for numbers, lines in read_evtx_lines(stream, str(evtx), pytest.fail):
-                scanned |= verdicts(
-                    everything.detector, iter(reader.read_records(lines, numbers, str(evtx), pytest.fail))
-                )
+                batches = reader.read_records(lines, numbers, str(evtx), pytest.fail)
+                scanned |= findings(everything.finder, batches)
             found_as["scan"] = sorted(sorted(each) for each in scanned.values())
         assert len({str(each) for each in found_as.values()}) == 1, f"{evtx}: EVTX and JSON differ"
     assert checked > 200
@@ -360,11 +366,9 @@ def test_engine_and_reference_agree_on_a_sample_of_recordings_by_both_readers(
     lines = sample(otrf_data, 5)
     data = b"\n".join(lines) + b"\n"
     classifier = Classifier.load()
-    projection = Projected(everything.detector)
     fast: dict[int, set[str]] = {}
-    for batches in LineReader(classifier, projection).read(io.BytesIO(data), "sample", lambda problem: None):
-        for number, ids in verdicts(everything.detector, iter(batches)).items():
-            fast.setdefault(number, set()).update(ids)
+    for batches in LineReader(classifier, everything.finder).read(io.BytesIO(data), "sample", lambda problem: None):
+        fast |= findings(everything.finder, batches)
     slow: dict[int, set[str]] = {}
     events: dict[int, tuple[EventKind, dict[str, Any]]] = {}
     for block in read_json(io.BytesIO(data), "sample", pytest.fail):

@@ -102,7 +102,8 @@ def hunt(
 ) -> None:
     """Find attacks in log files, or in the events of a lake: one line a finding, or a summary, a report, a layer.
 
-    Exit code 0: done; 1: stopped before the end; 2: wrong usage; 3: done, but some input could not be read; 130: Ctrl-C.
+    Exit code 0: done; 1: stopped before the end; 2: wrong usage; 3: done, but some input could not be read; 130: by
+    Ctrl-C.
     """
     period = Period(_moment(since, "--since"), _moment(until, "--until"))
     if period.since is not None and period.until is not None and period.since > period.until:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import TypeAlias
 
 from khien.engine.clauses import required_texts
 from khien.engine.evidence import Evidence
@@ -20,6 +21,10 @@ from khien.rules.model import Keyword, KeywordRegex, Rule, RuleSet, Test
 _MOST_REMEMBERED = 10_000
 _MOST_KINDS = 4_096
 _MOST_PLANS = 1_024
+_MOST_FINER = 1_000
+
+Found = tuple[Rule, tuple[Test, ...]]
+"""A rule that events match, and the tests that make it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,18 @@ class Match:
     rule: Rule
     index: int
     tests: tuple[Test, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """What tells more of events than their signature: another scan of them, and the verdict on its signatures."""
+
+    scan: ValueScan
+    verdict: Callable[[tuple[int, ...]], Verdict]
+
+
+Verdict: TypeAlias = bool | list[Found] | Further
+"""All that events of a signature match; what decides further; True where each must be looked at."""
 
 
 class Detector:
@@ -63,7 +80,7 @@ class Detector:
             if judge is None:
                 if len(self._by_forms) >= _MOST_PLANS:
                     self._by_forms.clear()
-                judge = self._by_forms[forms] = _Judge(Plan(forms, self._vocabulary))
+                judge = self._by_forms[forms] = _Judge(Plan(forms, self._vocabulary), self._vocabulary)
             self._judges[kind] = judge
         return judge
 
@@ -109,6 +126,10 @@ class Detector:
         judge = self._judge(kind)
         return judge.scan() if judge.plan.rules else None
 
+    def verdict(self, kind: EventKind, signature: tuple[int, ...]) -> Verdict:
+        """What is to be said of all events of a signature that `scan` led to; as there, of keywords nothing."""
+        return self._judge(kind).verdict(signature)
+
     def detect(self, batch: EventBatch) -> list[Match]:
         """All matches in a batch, in the order of its events.
 
@@ -125,11 +146,22 @@ def _place(compiled: Compiled) -> int:
     return compiled.place
 
 
-class _Judge:
-    """A plan at work: what it made of signatures before."""
+def _known_place(known: tuple[int, Found]) -> int:
+    return known[0]
 
-    def __init__(self, plan: Plan) -> None:
+
+class _Judge:
+    """A plan at work: what it made of signatures before.
+
+    `places`: of its rules in the plan of which this one is a finer part.
+    """
+
+    def __init__(self, plan: Plan, vocabulary: Vocabulary, places: Sequence[int] | None = None) -> None:
         self.plan = plan
+        self._vocabulary = vocabulary
+        self._is_finer = places is not None
+        self._places = range(len(plan.rules)) if places is None else places
+        self._finer_ones: dict[tuple[int, ...], _Judge] = {}
         self._evidence = Evidence(plan)
         self._known: dict[tuple[int, ...], Settled] = {}
 
@@ -155,6 +187,35 @@ class _Judge:
             tuple((test.field, test.other) for test in plan.references),
             self._is_wanted,
         )
+
+    def verdict(self, signature: tuple[int, ...], before: Sequence[tuple[int, Found]] = ()) -> Verdict:
+        """`before`: what is known of the events already, by places as in `places`."""
+        settled = self._settle(signature)
+        known = list(before)
+        row = Row((), None, settled.passed)
+        left = [compiled for compiled, _ in settled.open]
+        for compiled in settled.certain:
+            if self._evidence.is_fixed(compiled):
+                known.append((self._places[compiled.place], (compiled.rule, self._evidence.of(compiled, row))))
+            else:
+                left.append(compiled)
+        if not left:
+            known.sort(key=_known_place)
+            return [found for _, found in known]
+        if self._is_finer:
+            return True
+        finer = self._finer(tuple(sorted(compiled.place for compiled in left)))
+        return Further(finer.scan(), lambda signature: finer.verdict(signature, known))
+
+    def _finer(self, places: tuple[int, ...]) -> _Judge:
+        """A judge of some of the rules alone that decides every test of them it can by its signatures."""
+        judge = self._finer_ones.get(places)
+        if judge is None:
+            if len(self._finer_ones) >= _MOST_FINER:
+                self._finer_ones.clear()
+            plan = Plan([self.plan.forms[place] for place in places], self._vocabulary, whole=True)
+            judge = self._finer_ones[places] = _Judge(plan, self._vocabulary, places)
+        return judge
 
     def _is_wanted(self, signature: tuple[int, ...]) -> bool:
         settled = self._settle(signature)

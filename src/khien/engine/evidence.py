@@ -25,12 +25,19 @@ class Evidence:
         # Of rules that indexed tests alone decide: what was found for each set of those passed.
         self._remembered: dict[tuple[int, frozenset[int]], tuple[Test, ...]] = {}
 
-    def of(self, compiled: Compiled, row: Row) -> tuple[Test, ...]:
-        """The positive tests that hold and that the rule's condition rests on, in the rule's order."""
+    def is_fixed(self, compiled: Compiled) -> bool:
+        """Whether the indexed tests passed, and nothing else of an event, tell why a rule matched."""
+        return self._of_rule(compiled)[1]
+
+    def _of_rule(self, compiled: Compiled) -> tuple[tuple[Gather, ...], bool]:
         known = self._known.get(compiled.place)
         if known is None:
             known = self._known[compiled.place] = self._compile(compiled)
-        gatherers, indexed = known
+        return known
+
+    def of(self, compiled: Compiled, row: Row) -> tuple[Test, ...]:
+        """The positive tests that hold and that the rule's condition rests on, in the rule's order."""
+        gatherers, indexed = self._of_rule(compiled)
         if not indexed:
             return _found(gatherers, row)
         key = (compiled.place, row.passed)

@@ -94,10 +94,12 @@ class Plan:
     is worked out once a signature: most are out, some certain, and of a few the rest of the tests is
     left to decide, event by event.
 
-    `read`: the Sigma fields to read; `indexed`: the positions among them of the columns.
+    `read`: the Sigma fields to read; `indexed`: the positions among them of the columns. `whole`: index every
+    test but those that compare two fields.
     """
 
-    def __init__(self, forms: Sequence[Form], vocabulary: Vocabulary) -> None:
+    def __init__(self, forms: Sequence[Form], vocabulary: Vocabulary, *, whole: bool = False) -> None:
+        self.forms = forms
         tests: dict[int, Test] = {}
         for form in forms:
             tests.update(form.tests)
@@ -110,12 +112,14 @@ class Plan:
         self.references = {
             test: number for number, test in tests.items() if isinstance(test, FieldRef) and test.how == "equals"
         }
-        index = self._choose(forms, tests, vocabulary)
+        index = self._choose(forms, tests, vocabulary, whole)
         self._numbers = {test: number for number, test in index.items()}
         self._compile_columns(index, vocabulary)
         self.rules = [Compiled(at, form.rule, form.condition, form.constants) for at, form in enumerate(forms)]
 
-    def _choose(self, forms: Sequence[Form], tests: dict[int, Test], vocabulary: Vocabulary) -> dict[int, Test]:
+    def _choose(
+        self, forms: Sequence[Form], tests: dict[int, Test], vocabulary: Vocabulary, whole: bool
+    ) -> dict[int, Test]:
         """The tests to index, and the masks that say which clauses of which rules they belong to."""
         sizes = Counter(test.field for test in tests.values() if not isinstance(test, Keyword | KeywordRegex))
         index = {number for form in forms if form.clauses for number in form.clauses[0][1]}
@@ -125,6 +129,8 @@ class Plan:
             for number, test in tests.items()
             if not isinstance(test, FieldRef | Keyword | KeywordRegex) and sizes[test.field] < NARROW
         }
+        if whole:
+            index |= {number for number, test in tests.items() if not isinstance(test, FieldRef)}
         masks: list[dict[int, int]] = [{} for _ in range(CLAUSES)]
         free = [0] * CLAUSES  # rules without an n-th clause
         for at, form in enumerate(forms):

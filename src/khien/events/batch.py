@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Final, Protocol
 
 from khien._native import Column
@@ -65,19 +66,43 @@ class EventKind:
         return self.aliases.get(sigma_field, (sigma_field,))
 
 
+class Hole(Enum):
+    """What a template leaves to the event: its time (RFC 3339, UTC), host, user, the input's path, the event itself."""
+
+    TIME = "time"
+    HOST = "host"
+    USER = "user"
+    PATH = "path"
+    RECORD = "record"
+    EVENT = "event"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """JSON to be written of events that are known but for the values in it.
+
+    `pieces`: bytes as they are, holes (RECORD once), and names of Sigma fields, whose values are put there, null
+    where an event has none. `key` goes with what is written.
+    """
+
+    key: str
+    pieces: tuple[bytes | Hole | str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ValueScan:
     """How to tell events that no rule matches by their raw values alone.
 
     A signature has a number for each of `columns` (Sigma field and its memory of values), then
     `extra`, then 1 for each of `references` (pairs of Sigma fields), or 0 where the two surely differ in
-    more than case. `settle` tells whether events of a signature may match.
+    more than case. `settle` tells whether events of a signature may match; or, where nothing else decides
+    about them, what is to be written of them; or how to tell by further values.
     """
 
     columns: tuple[tuple[str, Column], ...]
     extra: tuple[int, ...]
     references: tuple[tuple[str, str], ...]
-    settle: Callable[[tuple[int, ...]], bool]
+    settle: Callable[[tuple[int, ...]], bool | Sequence[Template] | ValueScan]
 
 
 class Projection(Protocol):

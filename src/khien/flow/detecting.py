@@ -12,7 +12,6 @@ import structlog
 from khien.alerts.live_finding import LiveFinding, finding_id
 from khien.alerts.sink import AlertSink
 from khien.collect.spool import LaneReader, Parcel, Position
-from khien.engine.detector import Detector
 from khien.engine.hit import Hit
 from khien.errors import KhienError, Problem
 from khien.events.mapping import Classifier
@@ -24,9 +23,9 @@ from khien.flow.rulebook import Rulebook
 from khien.flow.setaside import Doubts, SetAside
 from khien.flow.settings import FlowSettings
 from khien.flow.status import Reporter
-from khien.hunt.assembly import Assembler, Encoded
+from khien.hunt.assembly import Encoded
+from khien.hunt.finder import Finder
 from khien.hunt.plans import HuntPlan
-from khien.hunt.worker import Projected
 
 CONSUMER = "detect"
 _READ_BYTES = 8 << 20
@@ -49,23 +48,14 @@ class ParcelDetector:
 
     def __init__(self, plan: HuntPlan) -> None:
         self.plan = plan
-        self._detector = Detector(plan.ruleset)
-        self._reader = ParcelReader(Classifier.load(), Projected(self._detector))
-        self._assembler = Assembler(plan.options.period, plan.suppressed, plan.wanted)
+        self._finder = Finder(plan)
+        self._reader = ParcelReader(Classifier.load(), self._finder)
 
     def detect(self, parcel: Parcel) -> Outcome:
         """Everything the rules find in a parcel, in the order of its records."""
         read = self._reader.read(parcel)
-        out = Outcome(problems=read.problems)
-        for batch in read.batches:
-            matches = self._detector.detect(batch)
-            if matches:
-                findings, hits = self._assembler.assemble(batch, matches)
-                out.findings += findings
-                out.hits += hits
-        out.findings.sort(key=lambda finding: finding[0].record)
-        out.hits.sort(key=lambda hit: hit.record)
-        return out
+        findings, hits = self._finder.find(read.batches)
+        return Outcome(findings, hits, read.problems)
 
 
 class Detecting:

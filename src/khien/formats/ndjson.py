@@ -13,12 +13,15 @@ from functools import partial
 from typing import Any, BinaryIO, Protocol
 
 import msgspec
+import orjson
 
-from khien._native import Scanner
+from khien._native import Frame, Questions, Scanner
 from khien._native import Shape as NativeShape
+from khien._native import Template as NativeTemplate
 from khien.errors import Problem
-from khien.events.batch import MISSING, Event, EventBatch, EventKind, Projection, Value, ValueScan
+from khien.events.batch import MISSING, Event, EventBatch, EventKind, Hole, Projection, Template, Value, ValueScan
 from khien.events.mapping import Classifier
+from khien.events.timestamps import format_time, parse_time
 from khien.formats.format import MAX_LINE, Report
 from khien.formats.json_records import loads, read_lines
 from khien.formats.windows_shapes import FLAT_NAMES, flat_record, nested_record
@@ -27,6 +30,7 @@ BLOCK = 1 << 20
 """Bytes read at a time."""
 FAMILY = "windows"
 _MOST_SHAPES = 1_000
+_MOST_TEMPLATES = 10_000
 _NESTED = ("EventData", "UserData", "winlog")
 """Fields that hold others: records with one at their top are not flat."""
 _UNREADABLE = (AttributeError, KeyError, RecursionError, TypeError, ValueError, msgspec.MsgspecError)
@@ -40,6 +44,9 @@ class LineProjection(Projection, Protocol):
 
     def text_places(self, kinds: Sequence[EventKind], data: bytes) -> Sequence[int] | None:
         """Offsets into data near which keywords of the kinds' rules may stand; None for anywhere."""
+
+    def told(self, key: str, number: int, head: bytes, tail: bytes) -> None:
+        """What a template made of event `number`, before and after its record number."""
 
 
 class _Shape:
@@ -58,11 +65,43 @@ class _Shape:
         self.alternates = [(at, len(first) + n) for n, (at, _) in enumerate(others)]
         self.width = len(first)
         self.decode = _decoder((*first, *(name for _, name in others)))
-        columns = [(names(name), column) for name, column in scan.columns] if scan else []
-        references = [(names(a), names(b)) for a, b in scan.references] if scan else []
+        self._names = names
+        self._templates: dict[Template, NativeTemplate] = {}
         self.native = NativeShape(
-            columns, scan.extra if scan else (), references, scan.settle if scan else None, self.wants_text
+            self._questions(scan) if scan else None, self.wants_text, None if nested else _frame(kind)
         )
+
+    def _questions(self, scan: ValueScan) -> Questions:
+        names, settle = self._names, scan.settle
+
+        def answer(signature: tuple[int, ...]) -> bool | list[NativeTemplate] | Questions:
+            settled = settle(signature)
+            if isinstance(settled, bool):
+                return settled
+            if isinstance(settled, ValueScan):
+                return self._questions(settled)
+            return [self._native(template) for template in settled]
+
+        return Questions(
+            [(names(name), column) for name, column in scan.columns],
+            scan.extra,
+            [(names(one), names(other)) for one, other in scan.references],
+            answer,
+        )
+
+    def _native(self, template: Template) -> NativeTemplate:
+        known = self._templates.get(template)
+        if known is None:
+            if len(self._templates) >= _MOST_TEMPLATES:
+                self._templates.clear()
+            pieces = [self._piece(piece) for piece in template.pieces]
+            known = self._templates[template] = NativeTemplate(template.key, pieces)
+        return known
+
+    def _piece(self, piece: bytes | Hole | str) -> bytes | str | tuple[str, ...]:
+        if isinstance(piece, Hole):
+            return piece.value
+        return flat_names(self.kind, piece) if isinstance(piece, str) else piece
 
     def rows(self, lines: Sequence[bytes]) -> list[tuple[Value, ...]]:
         """The values of the fields that rules read, of each line."""
@@ -82,6 +121,21 @@ def flat_names(kind: EventKind, name: str) -> tuple[str, ...]:
         found[canonical] = None
         found.update(dict.fromkeys(FLAT_NAMES.get(canonical, ())))
     return tuple(found)
+
+
+def _frame(kind: EventKind) -> Frame:
+    """Where flat records of a kind have what templates ask for."""
+    time, host, user = (
+        [(name, *FLAT_NAMES.get(name, ())) for name in names] for names in (kind.time, kind.host, kind.user)
+    )
+    heads = {name.partition(".")[0] for name in (*kind.time, *kind.host, *kind.user) if "." in name}
+    return Frame(time, host, user, list(FLAT_NAMES.items()), "EventID", list(heads), _moment)
+
+
+def _moment(raw: bytes) -> bytes | None:
+    """The JSON text of a raw JSON time in the form of findings; None where it is none."""
+    moment = parse_time(loads(raw))
+    return None if moment is None else b'"%s"' % format_time(moment).encode()
 
 
 def _decoder(names: Sequence[str]) -> Callable[[bytes], tuple[Any, ...]]:
@@ -180,16 +234,19 @@ class LineReader:
         """The events of the lines in the first `end` bytes; `numbers` of the records if not those of the lines."""
         if len(self._by_kind) > _MOST_SHAPES:  # channels without end: begin anew
             self._begin()
+        in_json = orjson.dumps(path.encode("utf-8", "replace").decode())
         text_kinds = -1
         while text_kinds < len(self._text_kinds):  # again where a kind with keywords was met first
             text_kinds = len(self._text_kinds)
             places: Sequence[int] | None = ()
             if text_kinds:
                 places = self._projection.text_places(self._text_kinds, data)
-            count, general, found = self._scanner.scan(data, end, places)
+            count, general, found, told = self._scanner.scan(data, end, places, in_json)
         if numbers is None:
             numbers = range(self.lines + 1, self.lines + count + 1)
         self.lines += count
+        for at, key, head, tail in told:
+            self._projection.told(key, numbers[at], head, tail)
         by_shape: dict[NativeShape, list[tuple[int, bytes, tuple[int, ...]]]] = {}
         for native, at, start, stop, signature in found:
             by_shape.setdefault(native, []).append((numbers[at], data[start:stop], signature))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import orjson
 
 from khien.engine.detector import Match
 from khien.engine.hit import CorrelationMatch, Hit
-from khien.events.batch import MISSING, Event, EventBatch, EventKind, Value, read_path
+from khien.events.batch import MISSING, Event, EventBatch, EventKind, Hole, Template, Value, read_path
 from khien.events.logsource import LogSource
 from khien.events.text import value_text
 from khien.events.timestamps import event_time, format_time
@@ -34,6 +35,7 @@ from khien.rules.patterns import show
 _JSON = orjson.OPT_NON_STR_KEYS
 _LONGEST_EXCERPT = 400
 _MOST_PARTS = 50_000
+_MOST_TEMPLATES = 10_000
 _DEEPEST = 200
 
 
@@ -113,7 +115,11 @@ class Assembler:
         self.period = period
         self.suppressed = suppressed
         self.wanted = wanted
+        self.tells = period == Period()
+        """Whether events can be reported without a look at their times."""
         self._rule_heads: dict[str, bytes] = {}
+        # By a rule's id and the identity of tests (kept alive here).
+        self._templates: dict[tuple[object, ...], tuple[Template, tuple[Test, ...]]] = {}
         # By identity of a test (kept alive here): the JSON before and after the value it looked at.
         self._test_parts: dict[int, tuple[Test, bytes, bytes]] = {}
 
@@ -159,6 +165,53 @@ class Assembler:
             findings.append((Encoded(record, head, tail), rule.id))
         return findings, hits
 
+    def templates(self, kind: EventKind, found: Sequence[tuple[Rule, tuple[Test, ...]]]) -> list[Template] | None:
+        """What to report of events that match rules by these tests; None where each event must be looked at.
+
+        That is so where a correlation asks for more of them, and where a value lies deeper in an event.
+        """
+        if any(rule.id in self.wanted for rule, _ in found):
+            return None
+        for _, tests in found:
+            for test in tests:
+                if isinstance(test, Keyword | KeywordRegex) or any("." in name for name in kind.names(test.field)):
+                    return None
+        return [self._template(rule, tests) for rule, tests in found if rule.id not in self.suppressed]
+
+    def _template(self, rule: Rule, tests: tuple[Test, ...]) -> Template:
+        key = rule.id, *map(id, tests)
+        known, _ = self._templates.get(key, (None, tests))
+        if known is None:
+            if len(self._templates) >= _MOST_TEMPLATES:
+                self._templates.clear()
+            matched: list[bytes | Hole | str] = []
+            for test in tests:
+                _, head, tail = self._around_value(test)
+                assert not isinstance(test, Keyword | KeywordRegex)
+                matched += [b"," + head if matched else head, test.field, tail]
+            known = Template(
+                rule.id,
+                (
+                    self._rule_head(rule) + b',"time":',
+                    Hole.TIME,
+                    b',"host":',
+                    Hole.HOST,
+                    b',"user":',
+                    Hole.USER,
+                    b',"path":',
+                    Hole.PATH,
+                    b',"record":',
+                    Hole.RECORD,
+                    b',"matched":[',
+                    *matched,
+                    b'],"event":',
+                    Hole.EVENT,
+                    b"}",
+                ),
+            )
+            self._templates[key] = known, tests
+        return known
+
     def _rule_head(self, rule: Rule) -> bytes:
         head = self._rule_heads.get(rule.id)
         if head is None:
@@ -175,6 +228,15 @@ class Assembler:
         return head
 
     def _matched(self, test: Test, event: Event, batch: EventBatch, index: int) -> bytes:
+        _, head, tail = self._around_value(test)
+        if isinstance(test, Keyword | KeywordRegex):
+            value: Value = _around(batch.texts[index] if batch.texts is not None else "", test)
+        else:
+            value = read_field(event, batch.kind, test.field)
+        return b"%s%s%s" % (head, dump(None if value is MISSING else value), tail)
+
+    def _around_value(self, test: Test) -> tuple[Test, bytes, bytes]:
+        """The JSON before and after the value that a test looked at."""
         known = self._test_parts.get(id(test))
         if known is None:
             if len(self._test_parts) >= _MOST_PARTS:
@@ -182,12 +244,7 @@ class Assembler:
             field = "" if isinstance(test, Keyword | KeywordRegex) else test.field
             head, tail = b'{"field":%s,"value":' % dump(field), b',"pattern":%s}' % dump(pattern_text(test))
             known = self._test_parts[id(test)] = test, head, tail
-        _, head, tail = known
-        if isinstance(test, Keyword | KeywordRegex):
-            value: Value = _around(batch.texts[index] if batch.texts is not None else "", test)
-        else:
-            value = read_field(event, batch.kind, test.field)
-        return b"%s%s%s" % (head, dump(None if value is MISSING else value), tail)
+        return known
 
 
 def dump(value: Any) -> bytes:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from khien.engine.hit import Hit
 from khien.engine.values import holds, refers
 from khien.events.batch import MISSING, Event, EventBatch, EventKind, ValueScan
 from khien.events.mapping import event_text
 from khien.events.text import value_text
 from khien.formats.format import Report
 from khien.formats.inputs import Input
-from khien.hunt.assembly import dump, pattern_text, read_field
+from khien.hunt.assembly import Encoded, dump, pattern_text, read_field
 from khien.hunt.plans import HuntOptions, HuntPlan
 from khien.hunt.worker import Part, Worker
 from khien.rules.model import (
@@ -51,11 +52,32 @@ class Explanation:
     conditions: tuple[Branch, ...]
 
 
-class _Everything:
-    """A projection for which every field of the rule's events is read."""
+class _Explainer:
+    """Explains events of the rule's log source in the place of finding some: at most `limit`, matches first."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, limit: int) -> None:
         self.rule = rule
+        self._limit = limit
+        self._matches: list[Explanation] = []
+        self._others: list[Explanation] = []
+
+    @property
+    def explanations(self) -> list[Explanation]:
+        return [*self._matches, *self._others][: self._limit]
+
+    def find(self, batches: Iterable[EventBatch]) -> tuple[list[tuple[Encoded, str]], list[Hit]]:
+        for batch in batches:
+            for index in range(len(batch.rows)):
+                if len(self._matches) >= self._limit:
+                    break
+                event = batch.event(index)
+                text = batch.texts[index] if batch.texts is not None else event_text(event)
+                each = explain_event(self.rule, batch.kind, event, text, batch.path, batch.numbers[index])
+                if each.matches:
+                    self._matches.append(each)
+                elif len(self._others) < self._limit:
+                    self._others.append(each)
+        return [], []
 
     def fields(self, kind: EventKind) -> tuple[str, ...] | None:
         covered = any(self.rule.logsource.covers(source) for source in kind.logsources)
@@ -70,34 +92,21 @@ class _Everything:
     def text_places(self, kinds: Sequence[EventKind], data: bytes) -> Sequence[int] | None:
         return None
 
+    def told(self, key: str, number: int, head: bytes, tail: bytes) -> None:
+        raise AssertionError("nothing was to be told")
+
 
 def explain_inputs(rule: Rule, inputs: Iterable[Input], limit: int, report: Report) -> tuple[list[Explanation], int]:
     """Explanations of at most `limit` events of the rule's log source, matches first; and the number of events."""
-    worker = Worker(HuntPlan(RuleSet((rule,)), HuntOptions(level="informational")))
-    worker.projection = _Everything(rule)  # type: ignore[assignment]
-    found: list[Explanation] = []
-    others: list[Explanation] = []
-
-    def take(batch: EventBatch, progress: object) -> None:
-        for index in range(len(batch.rows)):
-            if len(found) >= limit:
-                return
-            event = batch.event(index)
-            text = batch.texts[index] if batch.texts is not None else event_text(event)
-            each = explain_event(rule, batch.kind, event, text, batch.path, batch.numbers[index])
-            if each.matches:
-                found.append(each)
-            elif len(others) < limit:
-                others.append(each)
-
-    worker._detect = take  # type: ignore[method-assign]
+    explainer = _Explainer(rule, limit)
+    worker = Worker(HuntPlan(RuleSet((rule,)), HuntOptions(level="informational")), explainer)
     events = 0
     for each in inputs:
         for progress in worker.hunt(Part(each)):
             events += progress.events
             for problem in progress.problems:
                 report(problem)
-    return [*found, *others][:limit], events
+    return explainer.explanations, events
 
 
 def explain_event(rule: Rule, kind: EventKind, event: Event, text: str, path: str = "", record: int = 0) -> Explanation:

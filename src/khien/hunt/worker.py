@@ -5,27 +5,25 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
-from khien.engine.detector import Detector
 from khien.engine.hit import Hit
-from khien.engine.keywords import KeywordFinder
 from khien.errors import KhienError, Problem
-from khien.events.batch import EventBatch, EventKind
+from khien.events.batch import EventBatch
 from khien.events.mapping import Classifier
 from khien.formats import evtx
 from khien.formats.encodings import Peeked, Recoded, text_encoding
 from khien.formats.format import Format, Report
 from khien.formats.inputs import Input
-from khien.formats.ndjson import LineReader, is_lines
+from khien.formats.ndjson import LineProjection, LineReader, is_lines
 from khien.formats.sniff import formats, sniff
-from khien.hunt.assembly import Assembler, Encoded
+from khien.hunt.assembly import Encoded
+from khien.hunt.finder import Finder
 from khien.hunt.memory import keep_blocks
 from khien.hunt.plans import HuntPlan
-from khien.rules.model import Keyword, KeywordRegex
 
 
 @dataclass(slots=True)
@@ -52,36 +50,21 @@ class Progress:
     lines: int = 0
 
 
-class Projected:
-    """A detector as the readers see it, counting nothing and finding keywords in raw lines."""
+class EventFinder(LineProjection, Protocol):
+    """Takes what was read of an input, block by block; see `Finder`."""
 
-    def __init__(self, detector: Detector) -> None:
-        self.fields = detector.fields
-        self.wants_text = detector.wants_text
-        self.scan = detector.scan
-        self._detector = detector
-        self._finder = KeywordFinder()
-        self._kinds: list[EventKind] = []
-        self._keywords: frozenset[Keyword | KeywordRegex] = frozenset()
-
-    def text_places(self, kinds: Sequence[EventKind], data: bytes) -> Sequence[int] | None:
-        """See `LineProjection`."""
-        if kinds != self._kinds:
-            self._kinds = list(kinds)
-            self._keywords = frozenset(test for kind in kinds for test in self._detector.keywords(kind))
-        return self._finder.find(self._keywords, data)
+    def find(self, batches: Iterable[EventBatch]) -> tuple[list[tuple[Encoded, str]], list[Hit]]:
+        """(encoded finding, rule id) pairs and hits of a block."""
 
 
 class Worker:
-    """Hunts through parts, one after another, with one detector."""
+    """Hunts through parts, one after another, with one finder: of the plan's rules, if no other is given."""
 
-    def __init__(self, plan: HuntPlan) -> None:
+    def __init__(self, plan: HuntPlan, finder: EventFinder | None = None) -> None:
         keep_blocks()
         self.plan = plan
         self.classifier = Classifier.load()
-        self.detector = Detector(plan.ruleset)
-        self.projection = Projected(self.detector)
-        self.assembler = Assembler(plan.options.period, plan.suppressed, plan.wanted)
+        self.finder: EventFinder = finder or Finder(plan)
 
     def hunt(self, part: Part) -> Iterator[Progress]:
         """Yield progress batch by batch. Bad input is reported as problems and never raises."""
@@ -94,11 +77,7 @@ class Worker:
                 source = stack.enter_context(part.input.open())
                 for batches, seen in self._blocks(part, source, counted, problems, stack):
                     lines = seen
-                    for batch in batches:
-                        self._detect(batch, progress)
-                    if len(batches) > 1:  # batches are by kind; people read in the order of the input
-                        progress.findings.sort(key=_record)
-                        progress.hits.sort(key=_hit_record)
+                    progress.findings, progress.hits = self.finder.find(batches)
                     progress.read += counted.take()
                     progress.events += counted.take_events()
                     yield progress
@@ -110,13 +89,6 @@ class Worker:
         progress.events += counted.take_events()
         progress.lines = lines
         yield progress
-
-    def _detect(self, batch: EventBatch, progress: Progress) -> None:
-        matches = self.detector.detect(batch)
-        if matches:
-            findings, hits = self.assembler.assemble(batch, matches)
-            progress.findings += findings
-            progress.hits += hits
 
     def _blocks(
         self, part: Part, source: BinaryIO, counted: _Counted, problems: list[Problem], stack: ExitStack
@@ -150,14 +122,14 @@ class Worker:
         if chosen.seekable:
             stream = stack.enter_context(seekable(source, stream))
         if chosen.name == "evtx":
-            reader = LineReader(self.classifier, self.projection)
+            reader = LineReader(self.classifier, self.finder)
             for numbers, lines in evtx.read_lines(stream, path, report):
                 counted.events += len(lines)
                 yield reader.read_records(lines, numbers, path, report), 0
             return
         for block in chosen.read(stream, path, report):
             counted.events += len(block.records)
-            yield list(self.classifier.batches(block, path, self.projection)), 0
+            yield list(self.classifier.batches(block, path, self.finder)), 0
 
     def _format(self, head: bytes, each: Input, report: Report) -> Format | None:
         wanted = self.plan.options.input_format or each.format
@@ -171,7 +143,7 @@ class Worker:
     def _lines(
         self, stream: BinaryIO, path: str, report: Report, counted: _Counted
     ) -> Iterator[tuple[list[EventBatch], int]]:
-        reader = LineReader(self.classifier, self.projection)
+        reader = LineReader(self.classifier, self.finder)
         before = 0
         for batches in reader.read(stream, path, report):
             counted.events += reader.lines - before
@@ -286,11 +258,3 @@ def _trouble(path: str, error: BaseException) -> Problem:
         return Problem(path, "", f"cannot be read: {error.strerror}", "Check that it is still there and whole")
     text = " ".join(str(error).split()) or type(error).__name__
     return Problem(path, "", f"cannot be read on: {text[:200]}")
-
-
-def _record(finding: tuple[Encoded, str]) -> int:
-    return finding[0].record
-
-
-def _hit_record(hit: Hit) -> int:
-    return hit.record
