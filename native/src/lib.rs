@@ -8,6 +8,7 @@ mod column;
 mod extract;
 mod fields;
 mod json;
+mod keywords;
 mod literals;
 mod nested;
 mod scanner;
@@ -18,6 +19,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<literals::Literals>()?;
+    module.add_class::<keywords::Keywords>()?;
     module.add_class::<column::Generation>()?;
     module.add_class::<column::Column>()?;
     module.add_class::<extract::Extractor>()?;

@@ -7,6 +7,7 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::column::Column;
 use crate::fields::{Fields, Span, ABSENT};
+use crate::keywords::Keywords;
 use crate::json::{surely_differ, Unusual};
 use crate::template::{may_hold_surrogates, Frame, Names, Placed, Ready, Teller, Template};
 
@@ -42,20 +43,27 @@ impl Questions {
 }
 
 /// How lines of one kind are looked at. No `questions`: no line of the kind is worth a look. Without a `frame`
-/// templates make a line worth one.
+/// templates make a line worth one. Where text is wanted, lines in which one of the `keywords` may stand (without
+/// any: every line) go to the general reader.
 #[pyclass(frozen, module = "khien._native")]
 pub struct Shape {
     questions: Option<Py<Questions>>,
     wants_text: bool,
+    keywords: Option<Py<Keywords>>,
     frame: Option<Py<Frame>>,
 }
 
 #[pymethods]
 impl Shape {
     #[new]
-    #[pyo3(signature = (questions, wants_text, frame))]
-    fn new(questions: Option<Py<Questions>>, wants_text: bool, frame: Option<Py<Frame>>) -> Self {
-        Shape { questions, wants_text, frame }
+    #[pyo3(signature = (questions, wants_text, keywords, frame))]
+    fn new(
+        questions: Option<Py<Questions>>,
+        wants_text: bool,
+        keywords: Option<Py<Keywords>>,
+        frame: Option<Py<Frame>>,
+    ) -> Self {
+        Shape { questions, wants_text, keywords, frame }
     }
 }
 
@@ -124,7 +132,6 @@ impl Asking {
 /// A shape at work.
 struct Known {
     shape: Py<Shape>,
-    wants_text: bool,
     frame: Option<Placed>,
     first: Option<Asking>,
     further: Vec<Asking>,
@@ -199,7 +206,6 @@ impl Scanner {
         let fields = &mut self.fields;
         self.known.push(Known {
             shape: shape.clone_ref(py),
-            wants_text: inner.wants_text,
             frame: inner.frame.as_ref().map(|frame| Placed::new(py, frame.get(), fields)),
             first: inner.questions.as_ref().map(|questions| Asking::new(py, questions.get(), fields)),
             further: Vec::new(),
@@ -212,7 +218,7 @@ impl Scanner {
     }
 
     /// What a line is worth, and the number of its shape.
-    fn look(&mut self, py: Python<'_>, line: &[u8], flagged: bool) -> PyResult<(Outcome, usize)> {
+    fn look(&mut self, py: Python<'_>, line: &[u8]) -> PyResult<(Outcome, usize)> {
         const GENERAL: (Outcome, usize) = (Outcome::General, 0);
         if line.len() >= u32::MAX as usize {
             return Ok(GENERAL);
@@ -246,7 +252,8 @@ impl Scanner {
             None => return Ok(GENERAL),
             Some(at) => at,
         };
-        if flagged && self.known[at].wants_text {
+        let shape = self.known[at].shape.get();
+        if shape.wants_text && shape.keywords.as_ref().map_or(true, |keywords| keywords.get().occur(line)) {
             return Ok(GENERAL);
         }
         Ok((self.ask(py, line, at)?, at))
@@ -341,19 +348,15 @@ impl Scanner {
 
     /// Scan the lines in the first `end` bytes of a block (the last may lack its newline).
     ///
-    /// A line for which Python raises a ValueError goes to the general reader.
-    /// `places`: sorted offsets; a line with one in it goes to the general reader if its shape wants
-    /// text. None: every such line does. `path`: what templates say for it. Gives (number of lines, lines for
-    /// the general reader as (line number from 0, start, end), found lines as (shape, line number, start, end,
-    /// signature), texts as (line number, key, before the record number, after it)).
-    #[pyo3(signature = (data, end, places, path))]
+    /// A line for which Python raises a ValueError goes to the general reader. `path`: what templates say for it.
+    /// Gives (number of lines, lines for the general reader as (line number from 0, start, end), found lines as
+    /// (shape, line number, start, end, signature), texts as (line number, key, before the record number, after it)).
     #[allow(clippy::type_complexity)]
     fn scan<'py>(
         &mut self,
         py: Python<'py>,
         data: &[u8],
         end: usize,
-        places: Option<Vec<usize>>,
         path: &[u8],
     ) -> PyResult<(usize, Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>)> {
         let data = data.get(..end).ok_or_else(|| PyValueError::new_err("end is beyond the data"))?;
@@ -362,24 +365,14 @@ impl Scanner {
         let told = PyList::empty(py);
         let mut number = 0;
         let mut start = 0;
-        let mut place = 0;
         while start < data.len() {
             let end = memchr::memchr(b'\n', &data[start..]).map_or(data.len(), |at| start + at);
-            let flagged = match &places {
-                None => true,
-                Some(places) => {
-                    while place < places.len() && places[place] < start {
-                        place += 1;
-                    }
-                    place < places.len() && places[place] < end
-                }
-            };
             let line = &data[start..end];
             if !line.iter().all(u8::is_ascii_whitespace) {
                 let (outcome, at) = if std::str::from_utf8(line).is_err() {
                     (Outcome::General, 0)
                 } else {
-                    match self.look(py, line, flagged) {
+                    match self.look(py, line) {
                         Err(error) if error.is_instance_of::<PyValueError>(py) => (Outcome::General, 0),
                         outcome => outcome?,
                     }

@@ -10,6 +10,13 @@ class Literals:
     def find(self, text: str) -> tuple[int, ...]:
         """The positions of the literals that occur, sorted, each once."""
 
+class Keywords:
+    """Finds keywords in JSON; some that are none too, but never too few."""
+
+    def __init__(self, literals: Sequence[str]) -> None: ...
+    def occur(self, data: bytes) -> bool:
+        """Whether a keyword may stand in the data."""
+
 class Generation:
     """Counts the generations of a field's signatures."""
 
@@ -66,7 +73,9 @@ class Questions:
 class Shape:
     """How lines of one kind are looked at."""
 
-    def __init__(self, questions: Questions | None, wants_text: bool, frame: Frame | None) -> None: ...
+    def __init__(
+        self, questions: Questions | None, wants_text: bool, keywords: Keywords | None, frame: Frame | None
+    ) -> None: ...
 
 class Scanner:
     """Scans blocks of JSON lines for those that rules may match."""
@@ -75,7 +84,7 @@ class Scanner:
         self, keys: Sequence[str], unusual: Sequence[str], shape_of: Callable[[bytes], Shape | None]
     ) -> None: ...
     def scan(
-        self, data: bytes, end: int, places: Sequence[int] | None, path: bytes
+        self, data: bytes, end: int, path: bytes
     ) -> tuple[
         int,
         list[tuple[int, int, int]],

@@ -45,12 +45,19 @@ class Vocabulary:
         self.numbers: dict[Test, int] = {}
         self._signatures: dict[frozenset[int], Signatures] = {}
         self._used: Counter[int] = Counter()
+        self._tests: dict[int, list[Test]] = {}
+        self._rules = rules
         for rule in rules:
-            self._used.update({self.number(test) for node in rule.conditions for test in tests_of(node)})
+            tests = self._tests[id(rule)] = [test for node in rule.conditions for test in tests_of(node)]
+            self._used.update({self.number(test) for test in tests})
         sizes = Counter(test.field for test in self.numbers if not isinstance(test, Keyword | KeywordRegex))
         self._wide = {field for field, size in sizes.items() if size >= NARROW}
         self.rare = {number for test, number in self.numbers.items() if _is_rare(test)}
         """Tests with a literal to look for that few texts hold by chance."""
+
+    def tests(self, rule: Rule) -> list[Test]:
+        """Every test of a rule, repeats included."""
+        return self._tests[id(rule)]
 
     def number(self, test: Test) -> int:
         """The number of a test; equal tests have one."""
@@ -82,13 +89,12 @@ class Forms:
         self._known: dict[tuple[object, ...], Form | None] = {}
 
     def of(self, rule: Rule, kind: EventKind) -> Form | None:
-        """The rule's form for events of a kind; None when it can match none of them. `rule` must stay alive."""
+        """The rule's form for events of a kind; None when it can match none of them."""
         fields = self._fields.get(id(rule))
         if fields is None:
             fields = self._fields[id(rule)] = frozenset(
                 test.field
-                for node in rule.conditions
-                for test in tests_of(node)
+                for test in self._vocabulary.tests(rule)
                 if not isinstance(test, Keyword | KeywordRegex | FieldRef)
             )
         shared = _constants(kind, fields)
@@ -156,5 +162,8 @@ def _is_blind(test: Test) -> bool:
 
 def _sharpness(test: Test) -> int:
     """The longest literal of a test: longer ones are rarer."""
-    parts = getattr(test, "parts", ())
-    return max((len(part) for part in parts if isinstance(part, str)), default=0)
+    longest = 0
+    for part in getattr(test, "parts", ()):
+        if isinstance(part, str) and len(part) > longest:
+            longest = len(part)
+    return longest

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Protocol
 import msgspec
 import orjson
 
-from khien._native import Frame, Questions, Scanner
+from khien._native import Frame, Keywords, Questions, Scanner
 from khien._native import Shape as NativeShape
 from khien._native import Template as NativeTemplate
 from khien.errors import Problem
@@ -42,8 +42,8 @@ class LineProjection(Projection, Protocol):
     def scan(self, kind: EventKind) -> ValueScan | None:
         """How to tell events of the kind that no rule matches; None when no rule can match any."""
 
-    def text_places(self, kinds: Sequence[EventKind], data: bytes) -> Sequence[int] | None:
-        """Offsets into data near which keywords of the kinds' rules may stand; None for anywhere."""
+    def keywords(self, kind: EventKind) -> Keywords | None:
+        """What finds in raw lines of the kind the keywords of its rules; None where any line may hold one."""
 
     def told(self, key: str, number: int, head: bytes, tail: bytes) -> None:
         """What a template made of event `number`, before and after its record number."""
@@ -58,7 +58,7 @@ class _Shape:
         names = kind.names if nested else partial(flat_names, kind)
         scan = projection.scan(kind)
         self.fields = (projection.fields(kind) if scan else None) or ()
-        self.wants_text = scan is not None and projection.wants_text(kind)
+        wants_text = scan is not None and projection.wants_text(kind)
         choices = [names(name) for name in self.fields]
         first = [names[0] for names in choices]
         others = [(at, name) for at, names in enumerate(choices) for name in names[1:]]
@@ -68,7 +68,10 @@ class _Shape:
         self._names = names
         self._templates: dict[Template, NativeTemplate] = {}
         self.native = NativeShape(
-            self._questions(scan) if scan else None, self.wants_text, None if nested else _frame(kind)
+            self._questions(scan) if scan else None,
+            wants_text,
+            projection.keywords(kind) if wants_text else None,
+            None if nested else _frame(kind),
         )
 
     def _questions(self, scan: ValueScan) -> Questions:
@@ -178,7 +181,6 @@ class LineReader:
         self._scanner = Scanner(self._keys, _NESTED, self._shape)
         self._by_kind: dict[tuple[EventKind, bool], _Shape] = {}
         self._by_native: dict[NativeShape, _Shape] = {}
-        self._text_kinds: list[EventKind] = []
 
     def read(self, stream: BinaryIO, path: str, report: Report) -> Iterator[list[EventBatch]]:
         """The events of a stream of lines, a list of batches for each block of lines.
@@ -235,13 +237,7 @@ class LineReader:
         if len(self._by_kind) > _MOST_SHAPES:  # channels without end: begin anew
             self._begin()
         in_json = orjson.dumps(path.encode("utf-8", "replace").decode())
-        text_kinds = -1
-        while text_kinds < len(self._text_kinds):  # again where a kind with keywords was met first
-            text_kinds = len(self._text_kinds)
-            places: Sequence[int] | None = ()
-            if text_kinds:
-                places = self._projection.text_places(self._text_kinds, data)
-            count, general, found, told = self._scanner.scan(data, end, places, in_json)
+        count, general, found, told = self._scanner.scan(data, end, in_json)
         if numbers is None:
             numbers = range(self.lines + 1, self.lines + count + 1)
         self.lines += count
@@ -321,8 +317,6 @@ class LineReader:
         if shape is None:
             shape = self._by_kind[kind, nested] = _Shape(kind, self._projection, nested)
             self._by_native[shape.native] = shape
-            if shape.wants_text and kind not in self._text_kinds:
-                self._text_kinds.append(kind)
         return shape.native
 
     def _general(self, lines: list[tuple[int, bytes]], path: str, report: Report) -> Iterator[EventBatch]:

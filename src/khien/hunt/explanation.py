@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from khien.engine.hit import Hit
@@ -89,7 +89,7 @@ class _Explainer:
     def scan(self, kind: EventKind) -> ValueScan | None:
         return ValueScan((), (), (), lambda signature: True) if self.fields(kind) is not None else None
 
-    def text_places(self, kinds: Sequence[EventKind], data: bytes) -> Sequence[int] | None:
+    def keywords(self, kind: EventKind) -> None:
         return None
 
     def told(self, key: str, number: int, head: bytes, tail: bytes) -> None:

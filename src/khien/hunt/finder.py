@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from khien._native import Keywords
 from khien.engine.detector import Detector, Further, Verdict
 from khien.engine.hit import Hit
-from khien.engine.keywords import KeywordFinder
+from khien.engine.keywords import keyword_search
 from khien.events.batch import EventBatch, EventKind, Template, ValueScan
 from khien.hunt.assembly import Assembler, Encoded
 from khien.hunt.plans import HuntPlan
-from khien.rules.model import Keyword, KeywordRegex
 
 
 class Finder:
@@ -25,9 +25,6 @@ class Finder:
         self._assembler = Assembler(plan.options.period, plan.suppressed, plan.wanted)
         self.fields = self._detector.fields
         self.wants_text = self._detector.wants_text
-        self._keyword_finder = KeywordFinder()
-        self._kinds: list[EventKind] = []
-        self._keywords: frozenset[Keyword | KeywordRegex] = frozenset()
         self._told: list[tuple[Encoded, str]] = []
 
     def find(self, batches: Iterable[EventBatch]) -> tuple[list[tuple[Encoded, str]], list[Hit]]:
@@ -75,12 +72,9 @@ class Finder:
         """See `LineProjection`."""
         self._told.append((Encoded(number, head, tail), key))
 
-    def text_places(self, kinds: Sequence[EventKind], data: bytes) -> Sequence[int] | None:
+    def keywords(self, kind: EventKind) -> Keywords | None:
         """See `LineProjection`."""
-        if kinds != self._kinds:
-            self._kinds = list(kinds)
-            self._keywords = frozenset(test for kind in kinds for test in self._detector.keywords(kind))
-        return self._keyword_finder.find(self._keywords, data)
+        return keyword_search(self._detector.keywords(kind))
 
 
 def _record(finding: tuple[Encoded, str]) -> int:

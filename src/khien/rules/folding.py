@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from khien.rules.model import And, Const, Named, Node, Not, Or, Test
 
 TRUE = Const(True)
 FALSE = Const(False)
+_COMPOUND = frozenset((And, Or, Not, Named, Const))
 
 
 def fold(node: Node, decide: Callable[[Test], bool | None]) -> Node:
@@ -41,12 +42,21 @@ def fold(node: Node, decide: Callable[[Test], bool | None]) -> Node:
     return node if known is None else (TRUE if known else FALSE)
 
 
-def tests_of(node: Node) -> Iterator[Test]:
+def tests_of(node: Node) -> list[Test]:
     """Every test in the condition, repeats included."""
+    found: list[Test] = []
+    _collect(node, found)
+    return found
+
+
+def _collect(node: Node, found: list[Test]) -> None:
     if isinstance(node, And | Or):
         for item in node.items:
-            yield from tests_of(item)
+            if type(item) in _COMPOUND:
+                _collect(item, found)
+            else:
+                found.append(item)  # type: ignore[arg-type]  # what is not compound is a test
     elif isinstance(node, Not | Named):
-        yield from tests_of(node.item)
+        _collect(node.item, found)
     elif not isinstance(node, Const):
-        yield node
+        found.append(node)
