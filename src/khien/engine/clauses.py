@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from khien.rules.model import And, Const, Named, Node, Not, Or, Rule, Test, Text
+from khien.rules.folding import is_test
+from khien.rules.model import And, Named, Node, Or, Rule, Test, Text
 
 Clause = tuple[float, frozenset[int]]
 
@@ -16,10 +17,11 @@ def clauses(node: Node, weigh: Callable[[Test], Clause | None], most: int) -> li
     does. `weigh` gives the clause of a single test, None for a test that makes no good one. An
     empty list: the condition may hold though no such test does.
     """
+    if is_test(node):
+        weighed = weigh(node)
+        return [weighed] if weighed is not None else []
     if isinstance(node, Named):
         return clauses(node.item, weigh, most)
-    if isinstance(node, Not | Const):
-        return []
     if isinstance(node, And):
         found = {clause[1]: clause for item in node.items for clause in clauses(item, weigh, most)}
         return sorted(found.values(), key=lambda clause: clause[0])[:most]
@@ -29,8 +31,7 @@ def clauses(node: Node, weigh: Callable[[Test], Clause | None], most: int) -> li
             (sum(weight for weight, _ in each), frozenset[int]().union(*(tests for _, tests in each)))
             for each in zip(*branches, strict=False)
         ]
-    weighed = weigh(node)
-    return [weighed] if weighed is not None else []
+    return []
 
 
 def required_texts(rule: Rule, field: str) -> frozenset[str] | None:
@@ -41,6 +42,11 @@ def required_texts(rule: Rule, field: str) -> frozenset[str] | None:
 
 
 def _texts(node: Node, field: str) -> frozenset[str] | None:
+    if type(node) is Text:
+        if node.field != field or len(node.parts) != 1:
+            return None
+        part = node.parts[0]
+        return frozenset({part.lower()}) if isinstance(part, str) else None
     if isinstance(node, Named):
         return _texts(node.item, field)
     if isinstance(node, And):
@@ -51,7 +57,4 @@ def _texts(node: Node, field: str) -> frozenset[str] | None:
         if any(texts is None for texts in found):
             return None
         return frozenset[str]().union(*(texts for texts in found if texts is not None))
-    if isinstance(node, Text) and node.field == field and len(node.parts) == 1:
-        part = node.parts[0]
-        return frozenset({part.lower()}) if isinstance(part, str) else None
     return None

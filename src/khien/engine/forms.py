@@ -148,10 +148,8 @@ def _holds(test: Test, value: Value) -> bool:
 
 
 def _is_rare(test: Test) -> bool:
-    if isinstance(test, Regex):
-        return not _is_blind(test)
     if not isinstance(test, Text):
-        return False
+        return isinstance(test, Regex) and not _is_blind(test)
     return _sharpness(test) >= _RARE or (len(test.parts) > 0 and STAR not in (test.parts[0], test.parts[-1]))
 
 

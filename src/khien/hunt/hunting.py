@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,7 @@ from khien.formats.inputs import Input
 from khien.formats.ndjson import is_lines
 from khien.hunt.assembly import correlation_finding
 from khien.hunt.plans import HuntPlan
+from khien.hunt.transport import Bundle, pack, unpack
 from khien.hunt.worker import Part, Progress, Worker
 
 PART_BYTES = 24 << 20
@@ -107,7 +109,7 @@ class Hunt:
 
     def _take(self, progress: Progress, before: int) -> None:
         tally = self.tally
-        for encoded, _ in progress.findings:
+        for encoded in progress.findings:
             self.sink.write_line(encoded.line(before))
         hits = progress.hits
         if before:
@@ -147,9 +149,12 @@ class Hunt:
         jobs = self.plan.options.jobs
         context = multiprocessing.get_context("fork")
         parts = _parts(inputs, self.tally)
-        waiting: deque[tuple[Part, Future[list[Progress]]]] = deque()
+        waiting: deque[tuple[Part, Future[_Done]]] = deque()
         before: dict[str, int] = {}
-        with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(self.plan,)) as pool:
+        with (
+            tempfile.TemporaryDirectory(prefix="khien-hunt-") as folder,
+            ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(self.plan, folder)) as pool,
+        ):
             for part in parts:
                 if part.input.path.partition("!")[0] == "-":  # standard input belongs to this process
                     self._drain(waiting, before, 0)
@@ -163,7 +168,7 @@ class Hunt:
                 self._drain(waiting, before, jobs + 1)
             self._drain(waiting, before, 0)
 
-    def _drain(self, waiting: deque[tuple[Part, Future[list[Progress]]]], before: dict[str, int], most: int) -> None:
+    def _drain(self, waiting: deque[tuple[Part, Future[_Done]]], before: dict[str, int], most: int) -> None:
         """Take results in order until at most `most` are still out."""
         while len(waiting) > most:
             part, future = waiting.popleft()
@@ -175,10 +180,10 @@ class Hunt:
             ranged = part.start is not None
             path = part.input.path
             lines = before.get(path, 0) if ranged else part.input.before
-            for progress in done:
-                self._take(progress, lines)
+            done.progress.findings = list(unpack(done.findings))
+            self._take(done.progress, lines)
             if ranged:
-                before[path] = lines + sum(progress.lines for progress in done)
+                before[path] = lines + done.progress.lines
             else:
                 self._done(part.input)
 
@@ -196,16 +201,25 @@ def _shifted(problem: Problem, before: int) -> Problem:
     return replace(problem, place=f"line {int(number) + before}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What came of a part in a worker process, with its findings apart."""
+
+    progress: Progress
+    findings: Bundle
+
+
 _worker: Worker | None = None
+_folder = ""
 
 
-def _begin(plan: HuntPlan) -> None:
-    global _worker
+def _begin(plan: HuntPlan, folder: str) -> None:
+    global _worker, _folder
     gc.disable()
-    _worker = Worker(plan)
+    _worker, _folder = Worker(plan), folder
 
 
-def _work(part: Part) -> list[Progress]:
+def _work(part: Part) -> _Done:
     assert _worker is not None
     merged = Progress()
     for progress in _worker.hunt(part):
@@ -215,7 +229,8 @@ def _work(part: Part) -> list[Progress]:
         merged.events += progress.events
         merged.read += progress.read
         merged.lines = progress.lines
-    return [merged]
+    findings, merged.findings = pack(merged.findings, _folder), []
+    return _Done(merged, findings)
 
 
 def _parts(inputs: Iterable[Input], tally: Tally) -> Iterator[Part]:

@@ -42,7 +42,7 @@ class Progress:
     `read`: bytes taken from the input; `lines`: for a range of lines, how many it has (once, at its end).
     """
 
-    findings: list[tuple[Encoded, str]] = field(default_factory=list)
+    findings: list[Encoded] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     events: int = 0
@@ -77,7 +77,8 @@ class Worker:
                 source = stack.enter_context(part.input.open())
                 for batches, seen in self._blocks(part, source, counted, problems, stack):
                     lines = seen
-                    progress.findings, progress.hits = self.finder.find(batches)
+                    found, progress.hits = self.finder.find(batches)
+                    progress.findings = [encoded for encoded, _ in found]
                     progress.read += counted.take()
                     progress.events += counted.take_events()
                     yield progress

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeGuard, get_args
 
 from khien.rules.model import And, Const, Named, Node, Not, Or, Test
 
 TRUE = Const(True)
 FALSE = Const(False)
-_COMPOUND = frozenset((And, Or, Not, Named, Const))
+_TESTS = frozenset(get_args(Test))
+
+
+def is_test(node: Node) -> TypeGuard[Test]:
+    """Whether a node is a single test."""
+    return type(node) in _TESTS
 
 
 def fold(node: Node, decide: Callable[[Test], bool | None]) -> Node:
     """The condition with decided tests (`decide` gives True or False) worked in; names are dropped."""
+    if is_test(node):  # conditions hold thousands
+        known = decide(node)
+        return node if known is None else (TRUE if known else FALSE)
     if isinstance(node, Named):
         return fold(node.item, decide)
     if isinstance(node, Not):
@@ -36,10 +45,7 @@ def fold(node: Node, decide: Callable[[Test], bool | None]) -> Node:
         if not left:
             return FALSE if ends else TRUE
         return next(iter(left)) if len(left) == 1 else type(node)(tuple(left))
-    if isinstance(node, Const):
-        return node
-    known = decide(node)
-    return node if known is None else (TRUE if known else FALSE)
+    return node
 
 
 def tests_of(node: Node) -> list[Test]:
@@ -52,11 +58,11 @@ def tests_of(node: Node) -> list[Test]:
 def _collect(node: Node, found: list[Test]) -> None:
     if isinstance(node, And | Or):
         for item in node.items:
-            if type(item) in _COMPOUND:
-                _collect(item, found)
+            if is_test(item):
+                found.append(item)
             else:
-                found.append(item)  # type: ignore[arg-type]  # what is not compound is a test
+                _collect(item, found)
     elif isinstance(node, Not | Named):
         _collect(node.item, found)
-    elif not isinstance(node, Const):
+    elif is_test(node):
         found.append(node)
