@@ -31,8 +31,8 @@ impl Fields {
         names.iter().map(|name| self.slot(name)).collect()
     }
 
-    /// Find the spans of all named fields; true when the object is nested, as Windows' own XML is.
-    pub fn spread(&mut self, line: &[u8]) -> Scan<bool> {
+    /// Find the spans of all named fields. When the object is nested, as Windows' own XML is: where its `Event` begins.
+    pub fn spread(&mut self, line: &[u8]) -> Scan<Option<usize>> {
         self.spans.fill(ABSENT);
         let names = &self.names;
         let spans = &mut self.spans;
@@ -53,16 +53,23 @@ impl Fields {
             Ok(())
         })?;
         cursor.end()?;
-        match nested {
-            None => Ok(false),
-            Some(start) => {
-                self.ranks.clear();
-                self.ranks.resize(self.spans.len(), 0);
-                self.spans.fill(ABSENT);
-                let mut inner = Nested { names: &self.names, spans: &mut self.spans, ranks: &mut self.ranks };
-                inner.event(&mut Cursor { data: line, at: start })?;
-                Ok(true)
-            }
+        if let Some(start) = nested {
+            self.ranks.clear();
+            self.ranks.resize(self.spans.len(), 0);
+            self.spans.fill(ABSENT);
+            let (names, spans, ranks) = (&self.names, &mut self.spans, &mut self.ranks);
+            let mut inner = Nested {
+                put: |name: &[u8], start: usize, end: usize, rank: u8| {
+                    if let Some(&slot) = names.get(name) {
+                        if rank >= ranks[slot] {
+                            ranks[slot] = rank;
+                            spans[slot] = (start as u32, end as u32);
+                        }
+                    }
+                },
+            };
+            inner.event(&mut Cursor { data: line, at: start })?;
         }
+        Ok(nested)
     }
 }

@@ -1,30 +1,18 @@
 //! The fields of a nested Windows event, under the names that its flat record has.
 
-use ahash::AHashMap;
-use crate::fields::Span;
 use crate::json::{Cursor, Scan, Unusual};
 
-// Where two parts of an event have a field of one name, the higher rank has it.
+// Where two parts of an event have a field of one name, the higher rank has it; of equal ranks the last.
 const PLAIN: u8 = 1;
 const DATA: u8 = 2;
 const SYSTEM: u8 = 3;
 
-pub struct Nested<'s> {
-    pub names: &'s AHashMap<Box<[u8]>, usize>,
-    pub spans: &'s mut [Span],
-    pub ranks: &'s mut [u8],
+/// Calls `put` with each field, where its value begins and ends, and its rank.
+pub struct Nested<P> {
+    pub put: P,
 }
 
-impl Nested<'_> {
-    fn put(&mut self, name: &[u8], start: usize, end: usize, rank: u8) {
-        if let Some(&slot) = self.names.get(name) {
-            if rank >= self.ranks[slot] {
-                self.ranks[slot] = rank;
-                self.spans[slot] = (start as u32, end as u32);
-            }
-        }
-    }
-
+impl<P: FnMut(&[u8], usize, usize, u8)> Nested<P> {
     /// The value of `Event`, with `at` at its beginning. Whatever is not plain is unusual.
     pub fn event(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
         let mut system = None;
@@ -64,7 +52,7 @@ impl Nested<'_> {
             if key == b"Data" || key.first() == Some(&b'@') || key == b"xmlns" || cursor.data[start] == b'{' {
                 return Err(Unusual);
             }
-            self.put(key, start, cursor.at, DATA);
+            (self.put)(key, start, cursor.at, DATA);
             Ok(())
         })
     }
@@ -93,7 +81,7 @@ impl Nested<'_> {
                 b'{' => self.element(&mut Cursor { data: cursor.data, at: start }, key),
                 b'n' if matches!(key, b"Correlation" | b"Security" | b"Execution") => Ok(()),
                 _ => {
-                    self.put(key, start, cursor.at, if own { SYSTEM } else { PLAIN });
+                    (self.put)(key, start, cursor.at, if own { SYSTEM } else { PLAIN });
                     Ok(())
                 }
             }
@@ -123,18 +111,18 @@ impl Nested<'_> {
                         named += usize::from(key == b"Name");
                         name.truncate(stem);
                         name.extend_from_slice(key);
-                        self.put(&name, start, cursor.at, SYSTEM);
+                        (self.put)(&name, start, cursor.at, SYSTEM);
                     }
                     (b"Provider" | b"EventID", _) => {}
                     (b"TimeCreated", b"SystemTime") => {
                         named += 1;
-                        self.put(b"TimeCreated", start, cursor.at, SYSTEM);
+                        (self.put)(b"TimeCreated", start, cursor.at, SYSTEM);
                     }
                     (b"TimeCreated", _) => {}
                     _ => {
                         name.truncate(stem);
                         name.extend_from_slice(key);
-                        self.put(&name, start, cursor.at, SYSTEM);
+                        (self.put)(&name, start, cursor.at, SYSTEM);
                     }
                 }
                 Ok(())
@@ -146,7 +134,7 @@ impl Nested<'_> {
             (b"Provider" | b"TimeCreated", _) | (_, None) => Ok(()),
             (_, Some((start, end))) => {
                 if cursor.data[start] != b'n' || element == b"EventID" {
-                    self.put(element, start, end, SYSTEM);
+                    (self.put)(element, start, end, SYSTEM);
                 }
                 Ok(())
             }

@@ -182,13 +182,15 @@ pub struct Scanner {
     key: Vec<u8>,
     signature: Vec<u32>,
     further: Vec<u32>,
+    /// Where the `Event` of the line at hand begins, if it is nested.
+    nested: Option<usize>,
     teller: Teller,
 }
 
 impl Scanner {
-    fn make_key(&mut self, line: &[u8], nested: bool) {
+    fn make_key(&mut self, line: &[u8]) {
         self.key.clear();
-        self.key.push(u8::from(nested));
+        self.key.push(u8::from(self.nested.is_some()));
         for &slot in &self.keys {
             let (start, end) = self.fields.spans[slot];
             if start != ABSENT.0 {
@@ -227,10 +229,11 @@ impl Scanner {
             Ok(nested) => nested,
             Err(Unusual) => return Ok(GENERAL),
         };
-        if !nested && self.unusual.iter().any(|&slot| self.fields.spans[slot] != ABSENT) {
+        self.nested = nested;
+        if nested.is_none() && self.unusual.iter().any(|&slot| self.fields.spans[slot] != ABSENT) {
             return Ok(GENERAL);
         }
-        self.make_key(line, nested);
+        self.make_key(line);
         let at = match self.by_key.get(self.key.as_slice()) {
             Some(&at) => at,
             None => {
@@ -339,6 +342,7 @@ impl Scanner {
             key: Vec::new(),
             signature: Vec::new(),
             further: Vec::new(),
+            nested: None,
             teller: Teller::default(),
         };
         scanner.keys = scanner.fields.slots(&keys);
@@ -383,7 +387,10 @@ impl Scanner {
                         let templates = known.lists[list].iter().map(|&number| &known.templates[number]);
                         let texts = match &known.frame {
                             None => None,
-                            Some(frame) => self.teller.tell(py, line, &self.fields.spans, path, frame, templates)?,
+                            Some(frame) => {
+                                let place = (line, self.nested);
+                                self.teller.tell(py, place, &self.fields.spans, path, frame, templates)?
+                            }
                         };
                         match texts {
                             None => Outcome::Found,

@@ -1,10 +1,14 @@
 //! Texts about a line, written from its raw values: what surrounds them is known for every line of a signature.
 
+use std::ops::Range;
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use crate::fields::{Fields, Span, ABSENT};
+use crate::json::{Cursor, Scan};
+use crate::nested::Nested;
 
 pub type Names = Vec<String>;
 
@@ -169,14 +173,23 @@ pub struct Teller {
     user: Vec<u8>,
     event: Vec<u8>,
     text: Vec<u8>,
+    members: Vec<Member>,
+    names: Vec<u8>,
+}
+
+/// A field of a nested event: where its name stands in a buffer, and its value in the line.
+struct Member {
+    name: Range<usize>,
+    value: Range<usize>,
+    rank: u8,
 }
 
 impl Teller {
-    /// The texts of a line with its fields at `spans`. None where the line is not plain enough: Python writes them then.
+    /// The texts of a line (with the place of its `Event` if it is nested) with its fields at `spans`. None where the line is not plain enough: Python writes them then.
     pub fn tell<'py, 'r>(
         &mut self,
         py: Python<'py>,
-        line: &[u8],
+        (line, nested): (&[u8], Option<usize>),
         spans: &[Span],
         path: &[u8],
         frame: &Placed,
@@ -224,12 +237,28 @@ impl Teller {
             }
         }
         self.event.clear();
-        self.event.extend_from_slice(&line[..line.len() - 1]);
-        for (name, own, others) in &frame.renamed {
-            if spans[*own] == ABSENT {
-                if let Some(value) = raw(others) {
-                    self.event.extend_from_slice(name);
-                    self.event.extend_from_slice(value);
+        match nested {
+            None => {
+                self.event.extend_from_slice(&line[..line.len() - 1]);
+                for (name, own, others) in &frame.renamed {
+                    if spans[*own] == ABSENT {
+                        if let Some(value) = raw(others) {
+                            self.event.extend_from_slice(name);
+                            self.event.extend_from_slice(value);
+                        }
+                    }
+                }
+            }
+            Some(at) if self.collect(line, at).is_err() => return Ok(None),
+            Some(_) => {
+                for member in &self.members {
+                    self.event.extend_from_slice(if self.event.is_empty() { b"{\"" } else { b",\"" });
+                    self.event.extend_from_slice(&self.names[member.name.clone()]);
+                    self.event.extend_from_slice(b"\":");
+                    self.event.extend_from_slice(&line[member.value.clone()]);
+                }
+                if self.event.is_empty() {
+                    self.event.push(b'{');
                 }
             }
         }
@@ -257,6 +286,28 @@ impl Teller {
             told.push((template.template.get().key.clone_ref(py), head, PyBytes::new(py, &self.text)));
         }
         Ok(Some(told))
+    }
+
+    /// Put the fields of a nested event into `members`, in the order of its flat record.
+    fn collect(&mut self, line: &[u8], at: usize) -> Scan<()> {
+        self.members.clear();
+        self.names.clear();
+        let (members, names) = (&mut self.members, &mut self.names);
+        let put = |name: &[u8], start: usize, end: usize, rank: u8| {
+            match members.iter_mut().find(|member| &names[member.name.clone()] == name) {
+                Some(known) if rank >= known.rank => {
+                    known.value = start..end;
+                    known.rank = rank;
+                }
+                Some(_) => {}
+                None => {
+                    let begin = names.len();
+                    names.extend_from_slice(name);
+                    members.push(Member { name: begin..names.len(), value: start..end, rank });
+                }
+            }
+        };
+        Nested { put }.event(&mut Cursor { data: line, at })
     }
 }
 

@@ -68,17 +68,40 @@ def kept(finder: Finder, data: bytes, lines: bool) -> list[Any]:
     return [(rule_id, orjson.loads(encoded.line(3))) for encoded, rule_id in found]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(events, min_size=1, max_size=4), st.booleans(), st.booleans())
-def test_told_and_assembled_findings_are_the_same(made: list[dict[str, Any]], escaped: bool, number: bool) -> None:
+def nested(event: dict[str, Any], number: bool) -> dict[str, Any]:
+    """The event as Windows' own XML has it: its times and names in System, all else as data."""
+    system: dict[str, Any] = {
+        "Provider": {"#attributes": {"Name": "Microsoft-Windows-Sysmon", "Guid": "x"}},
+        "EventID": 1 if number else {"#attributes": {"Qualifiers": 0}, "#text": 1},
+        "Channel": "Microsoft-Windows-Sysmon/Operational",
+        "Correlation": None,
+        "Execution": {"#attributes": {"ProcessID": 4, "ThreadID": 5}},
+        "Level": 4,
+    }
+    if "TimeCreated" in event:
+        system["TimeCreated"] = {"#attributes": {"SystemTime": event["TimeCreated"]}}
+    if "Computer" in event:
+        system["Computer"] = event["Computer"]
+    data = {name: value for name, value in event.items() if name not in ("TimeCreated", "Computer")}
+    return {"Event": {"#attributes": {"xmlns": "x"}, "System": system, "EventData": {**data, "Level": 9}}}
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(events, min_size=1, max_size=4), st.booleans(), st.booleans(), st.booleans())
+def test_told_and_assembled_findings_are_the_same(
+    made: list[dict[str, Any]], escaped: bool, number: bool, as_xml: bool
+) -> None:
     head = {"EventID": 1 if number else "1", "Channel": "Microsoft-Windows-Sysmon/Operational"}
-    data = b"".join(json.dumps({**head, **event}, ensure_ascii=escaped).encode() + b"\n" for event in made)
+    shaped = [nested(event, number) if as_xml else {**head, **event} for event in made]
+    data = b"".join(json.dumps(event, ensure_ascii=escaped).encode() + b"\n" for event in shaped)
     plan = HuntPlan(RULES, HuntOptions())
     finder = Finder(plan)
     told = [kept(finder, data, lines=True) for _ in range(2)]  # the second time the core knows the answers
     assembled = kept(Finder(plan), data, lines=False)
     assert told == [assembled, assembled]
-    assert [list(finding) for _, finding in told[0]] == [list(finding) for _, finding in assembled]
+    for one, other in zip(told[0], assembled, strict=True):
+        assert list(one[1]) == list(other[1])
+        assert list(one[1]["event"]) == list(other[1]["event"])
 
 
 def test_most_findings_are_told_without_a_look_at_the_event() -> None:
@@ -99,6 +122,10 @@ def test_most_findings_are_told_without_a_look_at_the_event() -> None:
     assert len(findings) == 600
     assert not hits
     assert [encoded.record for encoded, _ in findings] == [number for number in range(1, 101) for _ in range(6)]
+    record = {name: value for name, value in event.items() if name not in ("EventID", "Channel")}
+    lines = [json.dumps(nested({**record, "Other": other}, number=True)) for other in range(100)]
+    assert not LineReader(Classifier.load(), finder).read_records(lines, range(5, 105), "x", pytest.fail)
+    assert [encoded.record for encoded, _ in finder.find([])[0]] == [n for n in range(5, 105) for _ in range(6)]
 
 
 @pytest.mark.parametrize("line", [rb'"\ud83d"', rb'"\ud83d\ude00"', b'"a",\r "b":1', b"1e5", b"123456789012345678901"])

@@ -71,7 +71,7 @@ class _Shape:
             self._questions(scan) if scan else None,
             wants_text,
             projection.keywords(kind) if wants_text else None,
-            None if nested else _frame(kind),
+            _frame(kind, nested),
         )
 
     def _questions(self, scan: ValueScan) -> Questions:
@@ -104,7 +104,7 @@ class _Shape:
     def _piece(self, piece: bytes | Hole | str) -> bytes | str | tuple[str, ...]:
         if isinstance(piece, Hole):
             return piece.value
-        return flat_names(self.kind, piece) if isinstance(piece, str) else piece
+        return tuple(self._names(piece)) if isinstance(piece, str) else piece
 
     def rows(self, lines: Sequence[bytes]) -> list[tuple[Value, ...]]:
         """The values of the fields that rules read, of each line."""
@@ -126,13 +126,12 @@ def flat_names(kind: EventKind, name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _frame(kind: EventKind) -> Frame:
-    """Where flat records of a kind have what templates ask for."""
-    time, host, user = (
-        [(name, *FLAT_NAMES.get(name, ())) for name in names] for names in (kind.time, kind.host, kind.user)
-    )
+def _frame(kind: EventKind, nested: bool) -> Frame:
+    """Where records of a kind have what templates ask for."""
+    also: dict[str, tuple[str, ...]] = {} if nested else FLAT_NAMES
+    time, host, user = ([(name, *also.get(name, ())) for name in names] for names in (kind.time, kind.host, kind.user))
     heads = {name.partition(".")[0] for name in (*kind.time, *kind.host, *kind.user) if "." in name}
-    return Frame(time, host, user, list(FLAT_NAMES.items()), "EventID", list(heads), _moment)
+    return Frame(time, host, user, list(also.items()), "EventID", list(heads), _moment)
 
 
 def _moment(raw: bytes) -> bytes | None:
