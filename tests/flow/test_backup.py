@@ -194,6 +194,22 @@ def test_a_lost_spool_is_put_right_by_a_backup_and_its_restore(tmp_path: Path) -
     assert again.finding_count() == sum(again.markers().values()) == 11
 
 
+def test_a_new_spool_beside_an_old_lake_goes_on_after_it(tmp_path: Path) -> None:
+    live = LiveService(tmp_path / "data")
+    live.start()
+    for n in range(10):
+        live.send(whoami(f"old-{n}"))
+    live.stop()
+    shutil.rmtree(live.folder / "spool")
+    (live.folder / "alerts.db").rename(tmp_path / "lost.db")  # the lake alone knows the numbers
+    live.start()
+    live.send(*[whoami(f"new-{n}") for n in range(3)])
+    live.stop()
+    assert "is older than the lake" in live.log
+    assert list(live.markers().values()) == list(live.found_markers().values()) == [1] * 13
+    assert live.finding_count() == 3
+
+
 def test_a_lake_with_checkpoints_sketches_and_upkeep_comes_back(tmp_path: Path) -> None:
     settings = FlowSettings(folder=tmp_path / "data", rules=())
     lake = Lake(settings.lake_root)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import sqlite3
 from pathlib import Path
 
-from khien.collect.positions import Head, lane_folder
-from khien.collect.spool import lanes_of
 from khien.flow.backup import BackupError, Manifest, copy, read_manifest
-from khien.lake.schema import EVENTS, FINDINGS
+from khien.flow.numbers import go_on_after
 from khien.lake.store import Lake
 
 _BUILDING = ".restoring"
@@ -35,28 +31,8 @@ def restore(backup: Path, folder: Path) -> Manifest:
         if copy(backup / name, building / place) != kept:
             shutil.rmtree(building)
             raise BackupError("the file is damaged", str(backup / name), "Take another copy of the backup")
-    _go_on_after(building, manifest.lake or str(building / "lake"))
+    go_on_after(building / "spool", building / "alerts.db", Lake(manifest.lake or str(building / "lake"), create=False))
     for each in building.iterdir():
         each.rename(folder / each.name)
     building.rmdir()
     return manifest
-
-
-def _go_on_after(folder: Path, lake_root: str) -> None:
-    """Let the spool's numbers go on after those that the lake and the alerts have, also if they are newer than it."""
-    lake = Lake(lake_root, create=False)
-    # Lanes of the spool are below 100; others are streams of findings that the spool knows nothing of.
-    taken: dict[int, int] = {}
-    if (folder / "alerts.db").exists():
-        with contextlib.closing(sqlite3.connect(folder / "alerts.db")) as database:
-            taken = dict(database.execute("SELECT lane, position FROM positions WHERE lane < 100"))
-    for lane in sorted({*lanes_of(folder / "spool"), *taken}):
-        known = [taken.get(lane, 0), lake.version(f"khien-lane-{lane:02d}", EVENTS) or 0]
-        known.append(lake.version(f"khien-findings-{lane:02d}", FINDINGS) or 0)
-        lane_folder(folder / "spool", lane).mkdir(parents=True, exist_ok=True)
-        head = Head(folder / "spool", lane)
-        number = head.load()
-        head.close()  # it was opened for reading
-        if number < max(known):
-            head.save(max(known))
-            head.close()

@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from khien.errors import KhienError
 from khien.flow.chores import Chores
 from khien.flow.metrics import expected
+from khien.flow.numbers import go_on_after, numbers_of
 from khien.flow.process import encode
 from khien.flow.settings import FlowSettings
 from khien.flow.status import read_all
 from khien.flow.watching import watch
+from khien.lake.store import Lake
 
 _FIRST_WAIT = 0.2
 _LONGEST_WAIT = 30.0
@@ -62,6 +65,7 @@ class Supervisor:
         for path in self.settings.status.glob("*.json"):
             if path.stem not in expected(self.settings):
                 path.unlink(missing_ok=True)
+        self._go_on()
         lanes = range(self.settings.lanes)
         self.children = [
             *(Child("detect", lane) for lane in lanes),
@@ -71,6 +75,20 @@ class Supervisor:
         ]
         for child in self.children:
             self._start(child)
+
+    def _go_on(self) -> None:
+        """Let the spool go on after what lake and alerts have. A lake out of reach hinders only a new spool."""
+        settings = self.settings
+        try:
+            lake = Lake(settings.lake_root, settings.lake_options)
+            behind = go_on_after(settings.spool, settings.alerts, lake, range(settings.lanes))
+        except KhienError as error:
+            if not all(numbers_of(settings.spool, range(settings.lanes)).values()):
+                raise
+            _log.error("lake out of reach, taken to be no newer than the spool", error=str(error))
+            return
+        if behind:
+            _log.warning("spool is older than the lake or the alerts, and goes on after them", lanes=behind)
 
     def look(self) -> None:
         """Start again what died; end what hangs."""
