@@ -12,10 +12,10 @@ use crate::nested::Nested;
 
 pub type Names = Vec<String>;
 
-/// A piece of a template. Names of a field: first choice first.
-enum Piece {
+/// A piece of a template. `F`: how a field is known, by its names (first choice first) or their slots.
+enum Piece<F> {
     Text(Vec<u8>),
-    Field(Names),
+    Field(F),
     Record,
     Time,
     Host,
@@ -30,7 +30,7 @@ enum Piece {
 #[pyclass(frozen, module = "khien._native")]
 pub struct Template {
     key: PyObject,
-    pieces: Vec<Piece>,
+    pieces: Vec<Piece<Names>>,
 }
 
 #[pymethods]
@@ -42,7 +42,7 @@ impl Template {
     }
 }
 
-fn piece(given: &Bound<'_, PyAny>) -> PyResult<Piece> {
+fn piece(given: &Bound<'_, PyAny>) -> PyResult<Piece<Names>> {
     if let Ok(text) = given.downcast::<PyBytes>() {
         return Ok(Piece::Text(text.as_bytes().to_vec()));
     }
@@ -124,41 +124,30 @@ impl Placed {
     }
 }
 
-enum Step {
-    Text(Vec<u8>),
-    Field(Slots),
-    Record,
-    Time,
-    Host,
-    User,
-    Path,
-    Event,
-}
-
 /// A template with its names resolved to slots.
 pub struct Ready {
     template: Py<Template>,
-    steps: Vec<Step>,
+    pieces: Vec<Piece<Slots>>,
 }
 
 impl Ready {
     pub fn new(py: Python<'_>, template: &Py<Template>, fields: &mut Fields) -> Self {
-        let steps = template
+        let pieces = template
             .get()
             .pieces
             .iter()
             .map(|piece| match piece {
-                Piece::Text(text) => Step::Text(text.clone()),
-                Piece::Field(names) => Step::Field(fields.slots(names)),
-                Piece::Record => Step::Record,
-                Piece::Time => Step::Time,
-                Piece::Host => Step::Host,
-                Piece::User => Step::User,
-                Piece::Path => Step::Path,
-                Piece::Event => Step::Event,
+                Piece::Text(text) => Piece::Text(text.clone()),
+                Piece::Field(names) => Piece::Field(fields.slots(names)),
+                Piece::Record => Piece::Record,
+                Piece::Time => Piece::Time,
+                Piece::Host => Piece::Host,
+                Piece::User => Piece::User,
+                Piece::Path => Piece::Path,
+                Piece::Event => Piece::Event,
             })
             .collect();
-        Ready { template: template.clone_ref(py), steps }
+        Ready { template: template.clone_ref(py), pieces }
     }
 }
 
@@ -267,19 +256,19 @@ impl Teller {
         for template in templates {
             let mut head = None;
             self.text.clear();
-            for step in &template.steps {
-                match step {
-                    Step::Text(text) => self.text.extend_from_slice(text),
-                    Step::Field(slots) => self.text.extend_from_slice(raw(slots).unwrap_or(b"null")),
-                    Step::Record => {
+            for piece in &template.pieces {
+                match piece {
+                    Piece::Text(text) => self.text.extend_from_slice(text),
+                    Piece::Field(slots) => self.text.extend_from_slice(raw(slots).unwrap_or(b"null")),
+                    Piece::Record => {
                         head = Some(PyBytes::new(py, &self.text));
                         self.text.clear();
                     }
-                    Step::Time => self.text.extend_from_slice(&self.time),
-                    Step::Host => self.text.extend_from_slice(&self.host),
-                    Step::User => self.text.extend_from_slice(&self.user),
-                    Step::Path => self.text.extend_from_slice(path),
-                    Step::Event => self.text.extend_from_slice(&self.event),
+                    Piece::Time => self.text.extend_from_slice(&self.time),
+                    Piece::Host => self.text.extend_from_slice(&self.host),
+                    Piece::User => self.text.extend_from_slice(&self.user),
+                    Piece::Path => self.text.extend_from_slice(path),
+                    Piece::Event => self.text.extend_from_slice(&self.event),
                 }
             }
             let head = head.ok_or_else(|| PyValueError::new_err("a template without its record"))?;
