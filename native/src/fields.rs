@@ -38,6 +38,7 @@ impl Fields {
         let spans = &mut self.spans;
         let mut cursor = Cursor::new(line);
         let mut nested = None;
+        let mut envelope = false;
         cursor.space();
         if cursor.peek()? != b'{' {
             return Err(Unusual);
@@ -47,12 +48,18 @@ impl Fields {
             cursor.value(depth)?;
             if key == b"Event" {
                 nested = Some(start);
-            } else if let Some(&slot) = names.get(key) {
+                return Ok(());
+            }
+            envelope |= matches!(cursor.data[start], b'{' | b'[');
+            if let Some(&slot) = names.get(key) {
                 spans[slot] = (start as u32, cursor.at as u32);
             }
             Ok(())
         })?;
         cursor.end()?;
+        if nested.is_some() && envelope {
+            return Err(Unusual); // something else may hold the events
+        }
         if let Some(start) = nested {
             self.ranks.clear();
             self.ranks.resize(self.spans.len(), 0);

@@ -7,7 +7,9 @@ pub struct Unusual;
 pub type Scan<T> = Result<T, Unusual>;
 
 const MAX_DEPTH: usize = 64;
-const MAX_DIGITS: usize = 19;
+const MOST_DIGITS: usize = 19;
+/// Of a number with a fraction, its point included.
+const MOST_EXACT: usize = 16;
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
@@ -121,7 +123,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Pass a number. One that readers may take differently, with an exponent or very many digits, is unusual.
+    /// Pass a number. One is unusual whose text may differ from this when it is read and written again: with an
+    /// exponent, very many digits, or a fraction that is very small.
     fn number(&mut self) -> Scan<()> {
         if self.peek()? == b'-' {
             self.at += 1;
@@ -132,11 +135,15 @@ impl<'a> Cursor<'a> {
         } else {
             self.digits()?;
         }
+        let mut most = MOST_DIGITS;
         if self.data.get(self.at) == Some(&b'.') {
             self.at += 1;
             self.digits()?;
+            most = MOST_EXACT;
         }
-        if self.at - start > MAX_DIGITS || matches!(self.data.get(self.at), Some(b'e' | b'E')) {
+        let written = &self.data[start..self.at];
+        let next = self.data.get(self.at);
+        if written.len() > most || written.starts_with(b"0.000") || matches!(next, Some(b'e' | b'E')) {
             return Err(Unusual);
         }
         Ok(())

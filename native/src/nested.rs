@@ -17,25 +17,24 @@ impl<P: FnMut(&[u8], usize, usize, u8)> Nested<P> {
     pub fn event(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
         let mut system = None;
         let mut data = None;
-        let mut parts = 0;
+        let mut seen = Seen::default();
         object(cursor, |cursor, key, start| {
             match key {
                 b"System" => {
-                    parts += 1;
+                    seen.add(key)?;
                     system = Some(start);
                 }
-                b"EventData" | b"UserData" if cursor.data[start] != b'n' => {
-                    parts += 2;
-                    data = Some((start, key == b"UserData"));
+                b"EventData" | b"UserData" => {
+                    seen.add(key)?;
+                    if cursor.data[start] != b'n' && data.replace((start, key == b"UserData")).is_some() {
+                        return Err(Unusual);
+                    }
                 }
                 _ => {}
             }
             Ok(())
         })?;
         let system = system.ok_or(Unusual)?;
-        if parts > 3 {
-            return Err(Unusual); // one of them twice, or both kinds of data
-        }
         match data {
             None => {}
             Some((at, false)) => self.data(&mut Cursor { data: cursor.data, at })?,
@@ -64,7 +63,7 @@ impl<P: FnMut(&[u8], usize, usize, u8)> Nested<P> {
                 return Ok(());
             }
             inner += 1;
-            if inner > 1 || key.first() == Some(&b'@') || key.starts_with(b"xmlns") || cursor.data[start] != b'{' {
+            if inner > 1 || key == b"attributes" || key.first() == Some(&b'@') || key.starts_with(b"xmlns") || cursor.data[start] != b'{' {
                 return Err(Unusual);
             }
             self.data(&mut Cursor { data: cursor.data, at: start })
@@ -72,7 +71,9 @@ impl<P: FnMut(&[u8], usize, usize, u8)> Nested<P> {
     }
 
     fn system(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
+        let mut seen = Seen::default();
         object(cursor, |cursor, key, start| {
+            seen.add(key)?;
             if key.ends_with(b"_attributes") {
                 return Err(Unusual);
             }
@@ -101,18 +102,18 @@ impl<P: FnMut(&[u8], usize, usize, u8)> Nested<P> {
             Ok(())
         })?;
         let mut named = 0;
+        let mut guid = None;
         if let Some(at) = attributes {
             let mut name = element.to_vec();
             name.push(b'_');
             let stem = name.len();
             object(&mut Cursor { data: cursor.data, at }, |cursor, key, start| {
                 match (element, key) {
-                    (b"Provider", b"Name" | b"Guid") => {
-                        named += usize::from(key == b"Name");
-                        name.truncate(stem);
-                        name.extend_from_slice(key);
-                        (self.put)(&name, start, cursor.at, SYSTEM);
+                    (b"Provider", b"Name") => {
+                        named += 1;
+                        (self.put)(b"Provider_Name", start, cursor.at, SYSTEM);
                     }
+                    (b"Provider", b"Guid") => guid = Some((start, cursor.at)),
                     (b"Provider" | b"EventID", _) => {}
                     (b"TimeCreated", b"SystemTime") => {
                         named += 1;
@@ -128,6 +129,9 @@ impl<P: FnMut(&[u8], usize, usize, u8)> Nested<P> {
                 Ok(())
             })?;
         }
+        if let Some((start, end)) = guid {
+            (self.put)(b"Provider_Guid", start, end, SYSTEM);
+        }
         match (element, text) {
             (b"Provider" | b"TimeCreated", _) if named == 0 => Err(Unusual),
             (b"EventID", None) => Err(Unusual),
@@ -139,6 +143,24 @@ impl<P: FnMut(&[u8], usize, usize, u8)> Nested<P> {
                 Ok(())
             }
         }
+    }
+}
+
+/// The keys of an object so far: one that comes again is unusual, and so are very many.
+#[derive(Default)]
+struct Seen<'a> {
+    keys: [&'a [u8]; 24],
+    count: usize,
+}
+
+impl<'a> Seen<'a> {
+    fn add(&mut self, key: &'a [u8]) -> Scan<()> {
+        if self.count == self.keys.len() || self.keys[..self.count].contains(&key) {
+            return Err(Unusual);
+        }
+        self.keys[self.count] = key;
+        self.count += 1;
+        Ok(())
     }
 }
 

@@ -12,7 +12,8 @@ use crate::json::{surely_differ, Unusual};
 use crate::template::{may_hold_surrogates, Frame, Names, Placed, Ready, Teller, Template};
 
 const MOST_KEYS: usize = 50_000;
-const MOST_OUTCOMES: usize = 20_000;
+const LONGEST_KEY: usize = 1_024;
+const MOST_ANSWERS: usize = 50_000;
 
 /// Questions about a line, all of which its raw values answer.
 ///
@@ -138,8 +139,6 @@ struct Known {
     lists: Vec<Vec<usize>>,
     templates: Vec<Ready>,
     by_template: AHashMap<usize, usize>,
-    /// How many signatures were settled.
-    answers: usize,
 }
 
 impl Known {
@@ -161,7 +160,6 @@ impl Known {
         self.lists.clear();
         self.templates.clear();
         self.by_template.clear();
-        self.answers = 0;
     }
 }
 
@@ -184,6 +182,8 @@ pub struct Scanner {
     further: Vec<u32>,
     /// Where the `Event` of the line at hand begins, if it is nested.
     nested: Option<usize>,
+    /// How much is remembered: signatures settled, and templates for them.
+    answers: usize,
     teller: Teller,
 }
 
@@ -214,7 +214,6 @@ impl Scanner {
             lists: Vec::new(),
             templates: Vec::new(),
             by_template: AHashMap::default(),
-            answers: 0,
         });
         self.known.len() - 1
     }
@@ -234,6 +233,9 @@ impl Scanner {
             return Ok(GENERAL);
         }
         self.make_key(line);
+        if self.key.len() > LONGEST_KEY {
+            return Ok(GENERAL);
+        }
         let at = match self.by_key.get(self.key.as_slice()) {
             Some(&at) => at,
             None => {
@@ -264,10 +266,11 @@ impl Scanner {
 
     /// Ask a shape's questions about a line whose fields have been found.
     fn ask(&mut self, py: Python<'_>, line: &[u8], at: usize) -> PyResult<Outcome> {
-        let known = &mut self.known[at];
-        if known.answers >= MOST_OUTCOMES {
-            known.forget();
+        if self.answers >= MOST_ANSWERS {
+            self.known.iter_mut().for_each(Known::forget);
+            self.answers = 0;
         }
+        let known = &mut self.known[at];
         let first = match &known.first {
             None => return Ok(Outcome::Nothing),
             Some(first) => first,
@@ -311,11 +314,12 @@ impl Scanner {
             Outcome::Further(known.further.len() - 1)
         } else {
             let templates: Vec<Py<Template>> = answer.extract()?;
-            let list = templates.iter().map(|each| known.ready(py, each, fields)).collect();
+            let list: Vec<usize> = templates.iter().map(|each| known.ready(py, each, fields)).collect();
+            self.answers += list.len();
             known.lists.push(list);
             Outcome::Told(known.lists.len() - 1)
         };
-        known.answers += 1;
+        self.answers += 1;
         let asking = match nth {
             None => known.first.as_mut(),
             Some(nth) => known.further.get_mut(nth),
@@ -343,6 +347,7 @@ impl Scanner {
             signature: Vec::new(),
             further: Vec::new(),
             nested: None,
+            answers: 0,
             teller: Teller::default(),
         };
         scanner.keys = scanner.fields.slots(&keys);

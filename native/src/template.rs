@@ -7,10 +7,14 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use crate::fields::{Fields, Span, ABSENT};
-use crate::json::{Cursor, Scan};
+use crate::json::{Cursor, Scan, Unusual};
 use crate::nested::Nested;
 
 pub type Names = Vec<String>;
+
+/// Events with more fields are Python's: each is looked for among those before it.
+const MOST_MEMBERS: usize = 200;
+const LONGEST_TIME: usize = 64;
 
 /// A piece of a template. `F`: how a field is known, by its names (first choice first) or their slots.
 enum Piece<F> {
@@ -282,13 +286,16 @@ impl Teller {
         self.members.clear();
         self.names.clear();
         let (members, names) = (&mut self.members, &mut self.names);
+        let mut many = false;
         let put = |name: &[u8], start: usize, end: usize, rank: u8| {
-            match members.iter_mut().find(|member| &names[member.name.clone()] == name) {
-                Some(known) if rank >= known.rank => {
-                    known.value = start..end;
-                    known.rank = rank;
+            let known = members.iter().position(|member| &names[member.name.clone()] == name);
+            match known {
+                Some(at) if rank >= members[at].rank => {
+                    members[at].value = start..end;
+                    members[at].rank = rank;
                 }
                 Some(_) => {}
+                None if members.len() >= MOST_MEMBERS => many = true,
                 None => {
                     let begin = names.len();
                     names.extend_from_slice(name);
@@ -296,7 +303,11 @@ impl Teller {
                 }
             }
         };
-        Nested { put }.event(&mut Cursor { data: line, at })
+        Nested { put }.event(&mut Cursor { data: line, at })?;
+        if many {
+            return Err(Unusual);
+        }
+        Ok(())
     }
 }
 
@@ -330,7 +341,7 @@ fn write_moment(py: Python<'_>, raw: &[u8], moment: &PyObject, out: &mut Vec<u8>
 fn write_plain(raw: &[u8], out: &mut Vec<u8>) -> bool {
     const FORM: &[u8; 19] = b"0000-00-00T00:00:00";
     let text = match raw {
-        [b'"', text @ .., b'"'] if text.len() >= FORM.len() => text,
+        [b'"', text @ .., b'"'] if text.len() >= FORM.len() && text.len() <= LONGEST_TIME => text,
         _ => return false,
     };
     let (whole, rest) = text.split_at(FORM.len());

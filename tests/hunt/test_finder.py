@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
+import weakref
 from typing import Any
 
 import orjson
@@ -142,3 +144,72 @@ def test_a_period_has_every_event_looked_at() -> None:
     stamped = b'{"EventID":1,"Channel":"Microsoft-Windows-Sysmon/Operational","TimeCreated":"%s"}\n'
     data = stamped % b"2026-03-02T01:02:03Z" + stamped % b"2026-03-02T01:02:02Z"
     assert {finding["record"] for _, finding in kept(Finder(plan), data, lines=True)} == {4}
+
+
+SYSTEM = (
+    '"EventID":1,"Channel":"Microsoft-Windows-Sysmon/Operational","Provider":{"#attributes":{"Guid":"g","Name":"p"}}'
+)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{%s,"TimeCreated":"2026-01-01T00:00:00.%sZ"}' % (SYSTEM.rpartition(',"Provider')[0], "0" * 60),
+        '{"Event":{"System":{%s},"EventData":{"A":"1"},"EventData":null}}' % SYSTEM,
+        '{"Event":{"System":{%s,"Level":{"#text":1},"Level":4},"EventData":{}}}' % SYSTEM,
+        '{"Event":{"System":{%s,"Execution":{"#attributes":{"ProcessID":1}},"Execution":null}}}' % SYSTEM,
+        '{"Event":{"System":{%s},"UserData":{"attributes":{"x":"1"}}}}' % SYSTEM,
+        '{"Event":{"System":{%s},"EventData":{%s}}}' % (SYSTEM, ",".join(f'"f{n}":{n}' for n in range(300))),
+        '{"Event":{"System":{%s}},"Records":[{"a":1}]}' % SYSTEM,
+        '{%s,"System":{"EventID":2,"Channel":"Security"}}' % SYSTEM.rpartition(',"Provider')[0],
+        '{%s,"winlog.channel":"Security"}' % SYSTEM.rpartition(',"Provider')[0],
+        '{%s,"EventType":"%s"}' % (SYSTEM.rpartition(',"Provider')[0], "x" * 5_000),
+    ],
+)
+def test_lines_of_odd_shapes_are_read_as_everywhere(line: str) -> None:
+    plan = HuntPlan(RULES, HuntOptions())
+    data = line.encode() + b"\n"
+    told, assembled = kept(Finder(plan), data, lines=True), kept(Finder(plan), data, lines=False)
+    assert told == assembled
+    assert [list(finding["event"]) for _, finding in told] == [list(finding["event"]) for _, finding in assembled]
+
+
+def test_what_matched_does_not_depend_on_other_rules() -> None:
+    either = {"s": {"EventID": 1}, "t": {"Image|fieldref|contains": "CommandLine"}, "condition": "s or t"}
+    other = {"s": {"Image|fieldref|contains": "CommandLine", "User|contains": "zzz"}, "condition": "s"}
+    data = b'{"EventID":1,"Channel":"Microsoft-Windows-Sysmon/Operational","Image":"abc","CommandLine":"b"}\n'
+    found = []
+    for rules in ([rule("r", either)], [rule("r", either), rule("r2", other)]):
+        plan = HuntPlan(load(*rules), HuntOptions())
+        found += [kept(Finder(plan), data, lines=lines) for lines in (True, False)]
+    assert [[each["field"] for each in finding["matched"]] for ((_, finding),) in found] == [["EventID"]] * 4
+
+
+@pytest.mark.parametrize(("keyword", "number"), [("1e-05", "0.00001"), ("12345678901234568", "12345678901234567.0")])
+def test_keywords_are_found_in_numbers_as_they_are_read(keyword: str, number: str) -> None:
+    plan = HuntPlan(load(rule("k", {"k": [keyword], "condition": "k"})), HuntOptions())
+    data = b'{"EventID":1,"Channel":"Microsoft-Windows-Sysmon/Operational","x":%s}\n' % number.encode()
+    assert len(kept(Finder(plan), data, lines=True)) == len(kept(Finder(plan), data, lines=False)) == 1
+
+
+def test_findings_come_in_the_order_of_record_numbers() -> None:
+    finder = Finder(HuntPlan(RULES, HuntOptions()))
+    line = json.dumps(nested({}, number=True))
+    LineReader(Classifier.load(), finder).read_records([line] * 3, [900, 5, 7], "x", pytest.fail)
+    assert [encoded.record for encoded, rule_id in finder.find([])[0] if rule_id == "id-any"] == [5, 7, 900]
+
+
+def test_readers_and_finders_go_when_nobody_has_them() -> None:
+    """By their reference counts: hunts and the live service do without the collector of cycles."""
+    finder = Finder(HuntPlan(RULES, HuntOptions()))
+    reader = LineReader(Classifier.load(), finder)
+    event = {"EventID": 1, "Channel": "Microsoft-Windows-Sysmon/Operational", "Image": "a.exe", "CommandLine": "xx.."}
+    reader.read_block(orjson.dumps(event) + b"\n", "x", pytest.fail)
+    finder.find([])
+    gone = [weakref.ref(reader), weakref.ref(finder)]
+    gc.disable()
+    try:
+        del reader, finder
+        assert [each() for each in gone] == [None, None]
+    finally:
+        gc.enable()

@@ -12,7 +12,7 @@ from khien.hunt.transport import pack, unpack
 
 @pytest.mark.parametrize(("count", "size"), [(0, 0), (3, 10), (100, 5_000)])
 def test_findings_come_out_as_they_went_in(tmp_path: Path, count: int, size: int) -> None:
-    findings = [Encoded(number, b"h" * (number % 7), b"t" * size) for number in range(count)]
+    findings = [Encoded(2**64 - 1 - number, b"h" * (number % 7), b"t" * size) for number in range(count)]
     bundle = pack(findings, str(tmp_path))
     assert bool(list(tmp_path.iterdir())) == (count * size > 64 << 10)
     assert list(unpack(bundle)) == findings

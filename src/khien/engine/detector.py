@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import TypeAlias
 
@@ -19,9 +19,10 @@ from khien.events.text import value_text
 from khien.rules.model import Keyword, KeywordRegex, Rule, RuleSet, Test
 
 _MOST_REMEMBERED = 10_000
+_MOST_ELEMENTS = 1_000_000
 _MOST_KINDS = 4_096
 _MOST_PLANS = 1_024
-_MOST_FINER = 1_000
+_MOST_FINER = 100
 
 Found = tuple[Rule, tuple[Test, ...]]
 """A rule that events match, and the tests that make it so."""
@@ -59,6 +60,7 @@ class Detector:
         self.ruleset = rules
         self._judges: dict[EventKind, _Judge] = {}
         self._by_forms: dict[tuple[Form, ...], _Judge] = {}
+        self._finer_ones: dict[tuple[Form, ...], _Judge] = {}
         self._vocabulary = Vocabulary(rules.rules)
         self._forms = Forms(self._vocabulary)
         self._event_ids: dict[int, frozenset[str] | None] = {}
@@ -80,7 +82,7 @@ class Detector:
             if judge is None:
                 if len(self._by_forms) >= _MOST_PLANS:
                     self._by_forms.clear()
-                judge = self._by_forms[forms] = _Judge(Plan(forms, self._vocabulary), self._vocabulary)
+                judge = self._by_forms[forms] = _Judge(Plan(forms, self._vocabulary), self._finer)
             self._judges[kind] = judge
         return judge
 
@@ -104,6 +106,13 @@ class Detector:
             self._event_ids[at] = required_texts(rule, "EventID")
         wanted = self._event_ids[at]
         return wanted is None or (value_text(value) or "").lower() in wanted
+
+    def _finer(self, forms: tuple[Form, ...]) -> _Judge | None:
+        """A judge that decides every test of some rules that it can by its signatures; None when there are too many."""
+        judge = self._finer_ones.get(forms)
+        if judge is None and len(self._finer_ones) < _MOST_FINER:
+            judge = self._finer_ones[forms] = _Judge(Plan(forms, self._vocabulary, whole=True))
+        return judge
 
     def fields(self, kind: EventKind) -> tuple[str, ...] | None:
         """Sigma fields that some rule reads from events of the kind; None when no rule can match."""
@@ -151,19 +160,14 @@ def _known_place(known: tuple[int, Found]) -> int:
 
 
 class _Judge:
-    """A plan at work: what it made of signatures before.
+    """A plan at work: what it made of signatures before. `finer` gives the judge of some of its rules alone."""
 
-    `places`: of its rules in the plan of which this one is a finer part.
-    """
-
-    def __init__(self, plan: Plan, vocabulary: Vocabulary, places: Sequence[int] | None = None) -> None:
+    def __init__(self, plan: Plan, finer: Callable[[tuple[Form, ...]], _Judge | None] | None = None) -> None:
         self.plan = plan
-        self._vocabulary = vocabulary
-        self._is_finer = places is not None
-        self._places = range(len(plan.rules)) if places is None else places
-        self._finer_ones: dict[tuple[int, ...], _Judge] = {}
+        self._finer = finer
         self._evidence = Evidence(plan)
         self._known: dict[tuple[int, ...], Settled] = {}
+        self._elements = 0
 
     def matches(self, batch: EventBatch) -> list[Match]:
         known = self._known
@@ -172,7 +176,10 @@ class _Judge:
         for index, signature in enumerate(signatures):
             settled = known.get(signature)
             if settled is None:
-                settled = self._settle(signature)
+                try:
+                    settled = self._settle(signature)
+                except KeyError:  # of a generation that ended after the reader had it
+                    settled = self._settle(self._signature(batch, index))
             if settled.open or settled.certain:
                 self._decide(batch, index, settled, matches)
         return matches
@@ -188,34 +195,32 @@ class _Judge:
             self._is_wanted,
         )
 
-    def verdict(self, signature: tuple[int, ...], before: Sequence[tuple[int, Found]] = ()) -> Verdict:
-        """`before`: what is known of the events already, by places as in `places`."""
+    def verdict(
+        self, signature: tuple[int, ...], before: Sequence[tuple[int, Found]] = (), places: Sequence[int] | None = None
+    ) -> Verdict:
+        """What is to be said of all events of a signature.
+
+        Of a finer judge: `before` is what is known of the events already, `places` those of its rules in
+        the whole plan.
+        """
         settled = self._settle(signature)
         known = list(before)
         row = Row((), None, settled.passed)
         left = [compiled for compiled, _ in settled.open]
         for compiled in settled.certain:
             if self._evidence.is_fixed(compiled):
-                known.append((self._places[compiled.place], (compiled.rule, self._evidence.of(compiled, row))))
+                place = places[compiled.place] if places is not None else compiled.place
+                known.append((place, (compiled.rule, self._evidence.of(compiled, row))))
             else:
                 left.append(compiled)
         if not left:
             known.sort(key=_known_place)
             return [found for _, found in known]
-        if self._is_finer:
+        open_places = sorted(compiled.place for compiled in left)
+        finer = self._finer(tuple(self.plan.forms[place] for place in open_places)) if self._finer else None
+        if finer is None:
             return True
-        finer = self._finer(tuple(sorted(compiled.place for compiled in left)))
-        return Further(finer.scan(), lambda signature: finer.verdict(signature, known))
-
-    def _finer(self, places: tuple[int, ...]) -> _Judge:
-        """A judge of some of the rules alone that decides every test of them it can by its signatures."""
-        judge = self._finer_ones.get(places)
-        if judge is None:
-            if len(self._finer_ones) >= _MOST_FINER:
-                self._finer_ones.clear()
-            plan = Plan([self.plan.forms[place] for place in places], self._vocabulary, whole=True)
-            judge = self._finer_ones[places] = _Judge(plan, self._vocabulary, places)
-        return judge
+        return Further(finer.scan(), lambda signature: finer.verdict(signature, known, open_places))
 
     def _is_wanted(self, signature: tuple[int, ...]) -> bool:
         settled = self._settle(signature)
@@ -224,9 +229,12 @@ class _Judge:
     def _settle(self, signature: tuple[int, ...]) -> Settled:
         settled = self._known.get(signature)
         if settled is None:
-            if len(self._known) >= _MOST_REMEMBERED:
+            settled = self.plan.settle(signature)
+            self._elements += len(settled.passed)
+            if len(self._known) >= _MOST_REMEMBERED or self._elements > _MOST_ELEMENTS:
                 self._known.clear()
-            settled = self._known[signature] = self.plan.settle(signature)
+                self._elements = len(settled.passed)
+            self._known[signature] = settled
         return settled
 
     def _decide(self, batch: EventBatch, index: int, settled: Settled, matches: list[Match]) -> None:
@@ -238,6 +246,11 @@ class _Judge:
             found.sort(key=_place)
         of = self._evidence.of
         matches += [Match(compiled.rule, index, of(compiled, row)) for compiled in found]
+
+    def _signature(self, batch: EventBatch, index: int) -> tuple[int, ...]:
+        """The signature of one event, from its values."""
+        texts = None if batch.texts is None else [batch.texts[index]]
+        return self._signatures(replace(batch, rows=[batch.rows[index]], texts=texts))[0]
 
     def _signatures(self, batch: EventBatch) -> Sequence[tuple[int, ...]]:
         plan = self.plan

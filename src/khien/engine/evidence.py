@@ -52,38 +52,38 @@ class Evidence:
         plan = self._plan
         conditions = compiled.rule.conditions
         indexed = all(
-            plan.number(test) is not None or test in compiled.constants or test not in plan.tests
+            plan.number(test) is not None or test in compiled.constants or test not in compiled.tests
             for node in conditions
             for test in tests_of(node)
         )
-        return tuple(_gather(node, plan, compiled.constants) for node in conditions), indexed
+        return tuple(_gather(node, plan, compiled) for node in conditions), indexed
 
 
 def _found(gatherers: Iterable[Gather], row: Row) -> tuple[Test, ...]:
     return tuple(dict.fromkeys(test for gather in gatherers for test in gather(row) or _NONE))
 
 
-def _gather(node: Node, plan: Plan, constants: frozenset[Test]) -> Gather:
+def _gather(node: Node, plan: Plan, compiled: Compiled) -> Gather:
     if isinstance(node, Named):
-        return _gather(node.item, plan, constants)
+        return _gather(node.item, plan, compiled)
     if isinstance(node, Const):
         decided = _NONE if node.value else None
         return lambda row: decided
     if isinstance(node, Not):
-        inner = _gather(node.item, plan, constants)
+        inner = _gather(node.item, plan, compiled)
         return lambda row: _NONE if inner(row) is None else None
     if isinstance(node, And):
-        return _all([_gather(item, plan, constants) for item in node.items])
+        return _all([_gather(item, plan, compiled) for item in node.items])
     if isinstance(node, Or):
-        return _any(list(_alternatives(node.items, plan, constants)))
-    return _one(node, plan, constants)
+        return _any(list(_alternatives(node.items, plan, compiled)))
+    return _one(node, plan, compiled)
 
 
-def _one(test: Test, plan: Plan, constants: frozenset[Test]) -> Gather:
+def _one(test: Test, plan: Plan, compiled: Compiled) -> Gather:
     alone = (test,)
-    if test in constants:
+    if test in compiled.constants:
         return lambda row: alone
-    if test not in plan.tests:  # decided by the kind's constants: false
+    if test not in compiled.tests:  # decided by the kind's constants: it is false, or of no account
         return lambda row: None
     check = plan.check(test)
     return lambda row: alone if check(row) else None
@@ -114,13 +114,14 @@ def _any(parts: Sequence[Gather]) -> Gather:
     return gather
 
 
-def _alternatives(items: Sequence[Node], plan: Plan, constants: frozenset[Test]) -> Iterable[Gather]:
+def _alternatives(items: Sequence[Node], plan: Plan, compiled: Compiled) -> Iterable[Gather]:
     """The items of an OR; neighbouring indexed tests, and literals sought in one field, are looked up together."""
     run: list[tuple[Test, str]] = []
     field = ""
     indexed: list[tuple[Test, int]] = []
     for item in items:
-        number = None if isinstance(item, And | Or | Not | Const | Named) else plan.number(item)
+        left = not isinstance(item, And | Or | Not | Const | Named) and item in compiled.tests
+        number = plan.number(item) if left else None  # type: ignore[arg-type]  # what is left is a test
         if indexed and number is None:
             yield _indexed(indexed)
             indexed = []
@@ -130,14 +131,12 @@ def _alternatives(items: Sequence[Node], plan: Plan, constants: frozenset[Test])
                 run = []
             indexed.append((item, number))  # type: ignore[arg-type]  # what has a number is a test
             continue
-        literal = None
-        if not isinstance(item, And | Or | Not | Const | Named) and item in plan.tests:
-            literal = contained(item)
+        literal = contained(item) if left else None  # type: ignore[arg-type]
         if run and (literal is None or literal[0] != field):
             yield _literals(run, plan.positions[field])
             run = []
         if literal is None:
-            yield _gather(item, plan, constants)
+            yield _gather(item, plan, compiled)
         else:
             field = literal[0]
             run.append((item, literal[1]))  # type: ignore[arg-type]  # a literal is a test's

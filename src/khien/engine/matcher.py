@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
@@ -20,6 +21,7 @@ NOTHING: frozenset[int] = frozenset()
 _MOST_VALUES = 20_000
 _MOST_CHARACTERS = 4_000_000
 _MOST_SETS = 20_000
+_MOST_ELEMENTS = 1_000_000
 _LONGEST_KEPT = 4_096
 _LONG = 64
 _MOST_COMBINATIONS = 10_000
@@ -95,6 +97,7 @@ class Matcher:
         self._checks = [tuple(self._suspects.get(pattern, ())) for pattern in patterns]
         # What a combination of found literals says: tests passed, and tests to confirm.
         self._combinations: dict[tuple[int, ...], tuple[frozenset[int], tuple[Check, ...]]] = {}
+        self._combined = 0
         self._literals = Literals(patterns) if patterns else None
         self._suspects_of: Suspects | None = None
         if self._scanned:
@@ -188,8 +191,11 @@ class Matcher:
             passed = frozenset(number for at in hits for number in self._hits[at])
             doubtful = dict(check for at in hits for check in self._checks[at])
             checks = tuple(check for check in doubtful.items() if check[0] not in passed)
-            if len(self._combinations) >= _MOST_COMBINATIONS:
+            size = len(hits) + len(passed) + len(checks)
+            self._combined += size
+            if len(self._combinations) >= _MOST_COMBINATIONS or self._combined > _MOST_ELEMENTS:
                 self._combinations.clear()
+                self._combined = size
             known = self._combinations[hits] = passed, checks
         return known
 
@@ -219,6 +225,7 @@ class Signatures(dict[Any, int]):
         self._next = 0
         self._generation = Generation()
         self._characters = 0
+        self._elements = 0
         self.missing = self.number(matcher.match(MISSING))
         self.nothing = self.number(NOTHING)
         self._lasting = dict(self._numbers)
@@ -227,8 +234,10 @@ class Signatures(dict[Any, int]):
         """The signature of a set of passed tests."""
         known = self._numbers.get(passed)
         if known is None:
-            if len(self._numbers) >= _MOST_SETS:
+            self._elements += len(passed)
+            if len(self._numbers) >= _MOST_SETS or self._elements > _MOST_ELEMENTS:
                 self._turn()
+                self._elements = len(passed)
             known = self._numbers[passed] = self._next
             self.sets[known] = passed
             self._next += 1
@@ -266,11 +275,14 @@ class Signatures(dict[Any, int]):
     @cached_property
     def column(self) -> Column:
         """The same signatures for raw JSON values."""
-        return self.matcher.column(self._ask, self.missing, self._generation)
+        signatures = weakref.ref(self)  # the column must not keep alive what keeps it alive
 
-    def _ask(self, raw: bytes) -> int:
-        """The signature of a raw value. Raises ValueError."""
-        return self.number(self.matcher.match(_decode(raw)))
+        def ask(raw: bytes) -> int:
+            own = signatures()
+            assert own is not None
+            return own.number(own.matcher.match(_decode(raw)))
+
+        return self.matcher.column(ask, self.missing, self._generation)
 
     def of(self, value: Value) -> int:
         """The signature of any value, lists and objects included."""

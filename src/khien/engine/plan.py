@@ -39,6 +39,8 @@ class Compiled:
     condition: Node
     constants: frozenset[Test]
     """Tests that hold for every event of the kind."""
+    tests: frozenset[Test]
+    """Those that are left in the condition."""
     partial: Partial | None = None
     """The condition by indexed tests alone, compiled when the rule is first a candidate."""
 
@@ -115,7 +117,10 @@ class Plan:
         index = self._choose(forms, tests, vocabulary, whole)
         self._numbers = {test: number for number, test in index.items()}
         self._compile_columns(index, vocabulary)
-        self.rules = [Compiled(at, form.rule, form.condition, form.constants) for at, form in enumerate(forms)]
+        self.rules = [
+            Compiled(at, form.rule, form.condition, form.constants, frozenset(form.tests.values()))
+            for at, form in enumerate(forms)
+        ]
 
     def _choose(
         self, forms: Sequence[Form], tests: dict[int, Test], vocabulary: Vocabulary, whole: bool

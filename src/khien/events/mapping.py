@@ -24,6 +24,7 @@ from khien.events.text import value_text
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MOST_REMEMBERED = 20_000
+_LONGEST_REMEMBERED = 1_024
 JSON_FAMILY = "json"
 """The family of JSON objects that any table may claim."""
 
@@ -156,7 +157,9 @@ class Classifier:
         if known is None:
             if len(table.key_entries) >= _MOST_REMEMBERED:
                 table.key_entries.clear()
-            known = table.key_entries[typed] = table.kind(values)
+            known = table.kind(values)
+            if sum(len(value) for value in values if isinstance(value, str)) <= _LONGEST_REMEMBERED:
+                table.key_entries[typed] = known
         return known
 
     def classify(self, family: str, record: Event) -> EventKind:

@@ -8,6 +8,7 @@ dictionary is made only of events that match. Every other line goes through the 
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, BinaryIO, Protocol
@@ -31,8 +32,8 @@ BLOCK = 1 << 20
 FAMILY = "windows"
 _MOST_SHAPES = 1_000
 _MOST_TEMPLATES = 10_000
-_NESTED = ("EventData", "UserData", "winlog")
-"""Fields that hold others: records with one at their top are not flat."""
+_NESTED = ("EventData", "UserData", "System", "winlog", "winlog.channel", "winlog.event_id")
+"""Fields of other shapes: records with one at their top are not flat."""
 _UNREADABLE = (AttributeError, KeyError, RecursionError, TypeError, ValueError, msgspec.MsgspecError)
 
 
@@ -76,14 +77,17 @@ class _Shape:
 
     def _questions(self, scan: ValueScan) -> Questions:
         names, settle = self._names, scan.settle
+        shape = weakref.ref(self)
 
         def answer(signature: tuple[int, ...]) -> bool | list[NativeTemplate] | Questions:
             settled = settle(signature)
             if isinstance(settled, bool):
                 return settled
+            own = shape()
+            assert own is not None
             if isinstance(settled, ValueScan):
-                return self._questions(settled)
-            return [self._native(template) for template in settled]
+                return own._questions(settled)
+            return [own._native(template) for template in settled]
 
         return Questions(
             [(names(name), column) for name, column in scan.columns],
@@ -177,7 +181,14 @@ class LineReader:
 
     def _begin(self) -> None:
         """Know no shapes."""
-        self._scanner = Scanner(self._keys, _NESTED, self._shape)
+        own = weakref.WeakMethod(self._shape)  # the scanner must not keep alive what keeps it alive
+
+        def shape_of(line: bytes) -> NativeShape | None:
+            shape = own()
+            assert shape is not None
+            return shape(line)
+
+        self._scanner = Scanner(self._keys, _NESTED, shape_of)
         self._by_kind: dict[tuple[EventKind, bool], _Shape] = {}
         self._by_native: dict[NativeShape, _Shape] = {}
 
@@ -240,8 +251,6 @@ class LineReader:
         if numbers is None:
             numbers = range(self.lines + 1, self.lines + count + 1)
         self.lines += count
-        for at, key, head, tail in told:
-            self._projection.told(key, numbers[at], head, tail)
         by_shape: dict[NativeShape, list[tuple[int, bytes, tuple[int, ...]]]] = {}
         for native, at, start, stop, signature in found:
             by_shape.setdefault(native, []).append((numbers[at], data[start:stop], signature))
@@ -262,6 +271,8 @@ class LineReader:
                     batches.append(self._batch(shape, path, good))
         if others:
             batches += self._general(sorted(others), path, report)
+        for at, key, head, tail in told:
+            self._projection.told(key, numbers[at], head, tail)
         return batches
 
     def _readable(self, shape: _Shape, path: str, line: tuple[int, bytes, tuple[int, ...]]) -> bool:

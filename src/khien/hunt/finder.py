@@ -32,17 +32,14 @@ class Finder:
         correlations; both in the order of their records."""
         findings, self._told = self._told, []
         hits: list[Hit] = []
-        parts = 1 if findings else 0
         for batch in batches:
             matches = self._detector.detect(batch)
             if matches:
                 more, also = self._assembler.assemble(batch, matches)
                 findings += more
                 hits += also
-                parts += 1
-        if parts > 1:
-            findings.sort(key=_record)
-            hits.sort(key=_hit_record)
+        findings.sort(key=_record)
+        hits.sort(key=_hit_record)
         return findings, hits
 
     def scan(self, kind: EventKind) -> ValueScan | None:

@@ -25,7 +25,7 @@ class Bundle:
 
 def pack(findings: Sequence[Encoded], folder: str) -> Bundle:
     """Put findings into a bundle; many of them into a file in the folder."""
-    cuts = array("q")
+    cuts = array("Q")
     pieces: list[bytes] = []
     for record, head, tail in findings:
         cuts.extend((record, len(head), len(tail)))
