@@ -168,7 +168,7 @@ def _decoder(names: Sequence[str]) -> Callable[[bytes], tuple[Any, ...]]:
 
 
 class LineReader:
-    """Reads JSON lines for one consumer. `lines` counts those read so far."""
+    """Reads JSON lines for one consumer, one stream after another. `lines` counts those of the last one."""
 
     def __init__(self, classifier: Classifier, projection: LineProjection) -> None:
         self._classifier = classifier
@@ -195,8 +195,9 @@ class LineReader:
     def read(self, stream: BinaryIO, path: str, report: Report) -> Iterator[list[EventBatch]]:
         """The events of a stream of lines, a list of batches for each block of lines.
 
-        Numbers count from 1 at the first line read by this reader.
+        Numbers count from 1 at its first line.
         """
+        self.lines = 0
         rest = b""
         pieces: list[bytes] = []  # of a line longer than a block
         held = 0

@@ -58,13 +58,17 @@ class EventFinder(LineProjection, Protocol):
 
 
 class Worker:
-    """Hunts through parts, one after another, with one finder: of the plan's rules, if no other is given."""
+    """Hunts through parts, one after another, with one finder: of the plan's rules, if no other is given.
+
+    What it learns of lines and values serves all of them.
+    """
 
     def __init__(self, plan: HuntPlan, finder: EventFinder | None = None) -> None:
         keep_blocks()
         self.plan = plan
         self.classifier = Classifier.load()
         self.finder: EventFinder = finder or Finder(plan)
+        self.lines = LineReader(self.classifier, self.finder)
 
     def hunt(self, part: Part) -> Iterator[Progress]:
         """Yield progress batch by batch. Bad input is reported as problems and never raises."""
@@ -123,10 +127,9 @@ class Worker:
         if chosen.seekable:
             stream = stack.enter_context(seekable(source, stream))
         if chosen.name == "evtx":
-            reader = LineReader(self.classifier, self.finder)
             for numbers, lines in evtx.read_lines(stream, path, report):
                 counted.events += len(lines)
-                yield reader.read_records(lines, numbers, path, report), 0
+                yield self.lines.read_records(lines, numbers, path, report), 0
             return
         for block in chosen.read(stream, path, report):
             counted.events += len(block.records)
@@ -144,7 +147,7 @@ class Worker:
     def _lines(
         self, stream: BinaryIO, path: str, report: Report, counted: _Counted
     ) -> Iterator[tuple[list[EventBatch], int]]:
-        reader = LineReader(self.classifier, self.finder)
+        reader = self.lines
         before = 0
         for batches in reader.read(stream, path, report):
             counted.events += reader.lines - before
