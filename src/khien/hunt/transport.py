@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from array import array
 from collections.abc import Iterator, Sequence
@@ -34,11 +35,16 @@ def pack(findings: Sequence[Encoded], folder: str) -> Bundle:
     if len(data) <= _SMALL:
         return Bundle(cuts, data, "")
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as stream:
-            stream.write(data)
-    except OSError:  # such as a full disk: slowly, then
+        handle, name = tempfile.mkstemp(dir=folder)
+    except OSError:  # no place for it: slowly, then
         return Bundle(cuts, data, "")
-    return Bundle(cuts, b"", stream.name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+    except OSError:  # such as a full disk
+        Path(name).unlink(missing_ok=True)
+        return Bundle(cuts, data, "")
+    return Bundle(cuts, b"", name)
 
 
 def unpack(bundle: Bundle) -> Iterator[Encoded]:
