@@ -68,3 +68,14 @@ def test_sets_without_end_are_forgotten_but_never_mistaken(monkeypatch: pytest.M
     assert signatures.sets[signatures.nothing] == NOTHING
     assert signatures.column.signature(b'"none of them"') == signatures.nothing
     assert signatures.sets[signatures.missing] == frozenset()
+
+
+@pytest.mark.parametrize("literal", ["\x03", "\x02", "a\x03", "\x02a", "\x02\x03"])
+def test_the_marks_of_a_texts_ends_are_no_texts(literal: str) -> None:
+    tests = dict(enumerate([Text("f", (STAR, literal, STAR)), Text("f", (STAR, literal)), Text("f", (literal, STAR))]))
+    made = Matcher(tests.items())
+    for text in ("", "a", "aa", "xa", "ax", literal, f"x{literal}", f"{literal}x"):
+        expected = {0: literal in text, 1: text.endswith(literal), 2: text.startswith(literal)}
+        assert made.match(text) == {number for number, holds in expected.items() if holds}
+        column = Signatures(made)
+        assert column.sets[column.column.signature(json.dumps(text).encode())] == made.match(text)

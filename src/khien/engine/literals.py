@@ -30,6 +30,8 @@ def needles(parts: Parts) -> tuple[list[str], bool] | None:
     Gives (needles, exact): the pattern matches only texts that hold one of the needles, and if
     exact, all of them. None when there is nothing to look for (`?*`), so every text must be checked.
     """
+    if any(isinstance(part, str) and (START in part or END in part) for part in parts):
+        return None
     if len(parts) == 3 and parts[0] == parts[2] == STAR and isinstance(parts[1], str):  # most are of this form
         return [parts[1].lower()], True
     found: list[str] = []
