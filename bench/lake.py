@@ -8,7 +8,6 @@ recording is repeated; repeats lie farther apart than compression looks back. So
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime as dt
 import itertools
 import json
@@ -176,8 +175,7 @@ def build(root: Path, lane: Path, events: int, days: int, recording: int, figure
     begin = time.perf_counter()
     done = upkeep.compact(lake, today=END.date() + dt.timedelta(days=1))
     compacted = time.perf_counter() - begin
-    with contextlib.suppress(Exception):
-        upkeep.vacuum(lake, hours=0)
+    upkeep.vacuum(lake, hours=0)
     begin = time.perf_counter()
     clean = check(lake).clean
     checked = time.perf_counter() - begin

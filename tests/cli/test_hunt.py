@@ -171,6 +171,8 @@ def test_standard_input_level_period_and_exclusion(rule: Path, line: bytes) -> N
         ("hunt", "x", "--since", "yesterday"),
         ("hunt", "x", "--timezone", "Mars/Olympus"),
         ("hunt", "x", "--input-format", "none"),
+        ("hunt", "x", "--since", "2026-02-01", "--until", "2026-01-31"),
+        ("hunt", "x", "--since", "2026-02-30"),
         ("hunt", "x", "--rules", "/nowhere"),
         ("rules", "check", "/nowhere"),
     ],

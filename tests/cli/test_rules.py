@@ -52,6 +52,12 @@ def test_a_folder_without_rules_is_wrong_usage(tmp_path: Path) -> None:
     assert b"there is no rule file here" in done.stderr
 
 
+def test_a_folder_without_test_events_is_wrong_usage(folder: Path) -> None:
+    done = khien("rules", "test", folder)
+    assert done.returncode == 2
+    assert b"no test events" in done.stderr
+
+
 def test_list_gives_a_line_a_rule_in_a_pipe(folder: Path) -> None:
     lines = khien("rules", "list", folder).stdout.decode().splitlines()
     assert len(lines) == 3

@@ -177,13 +177,19 @@ def test_a_lake_newer_than_the_spool_makes_no_new_event_look_old(tmp_path: Path)
     assert [stored[f"later-{n}"] for n in range(30)] == [1] * 30
 
 
-def test_a_lost_spool_is_put_right_by_a_backup_and_its_restore(tmp_path: Path) -> None:
+def without_its_spool(tmp_path: Path) -> LiveService:
+    """A stopped service with ten events in lake and alerts, whose spool is lost."""
     live = LiveService(tmp_path / "data")
     live.start()
     for n in range(10):
         live.send(whoami(f"old-{n}"))
     live.stop()
     shutil.rmtree(live.folder / "spool")
+    return live
+
+
+def test_a_lost_spool_is_put_right_by_a_backup_and_its_restore(tmp_path: Path) -> None:
+    live = without_its_spool(tmp_path)
     assert khien("backup", tmp_path / "backup", "--data", live.folder).returncode == 0
     assert khien("restore", tmp_path / "backup", "--data", tmp_path / "restored").returncode == 0
     again = LiveService(tmp_path / "restored")
@@ -195,12 +201,7 @@ def test_a_lost_spool_is_put_right_by_a_backup_and_its_restore(tmp_path: Path) -
 
 
 def test_a_new_spool_beside_an_old_lake_goes_on_after_it(tmp_path: Path) -> None:
-    live = LiveService(tmp_path / "data")
-    live.start()
-    for n in range(10):
-        live.send(whoami(f"old-{n}"))
-    live.stop()
-    shutil.rmtree(live.folder / "spool")
+    live = without_its_spool(tmp_path)
     (live.folder / "alerts.db").rename(tmp_path / "lost.db")  # the lake alone knows the numbers
     live.start()
     live.send(*[whoami(f"new-{n}") for n in range(3)])

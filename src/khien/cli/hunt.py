@@ -86,7 +86,7 @@ def hunt(
     ] = None,
     level: Annotated[Level, typer.Option(help="Report findings of this level and above.")] = Level.low,
     since: Annotated[
-        str | None, typer.Option(help="Only findings at or after this time (ISO 8601, or e.g. 30d, 24h).")
+        str | None, typer.Option(help="Only findings at or after this time (a date, ISO 8601, or e.g. 30d, 24h).")
     ] = None,
     until: Annotated[str | None, typer.Option(help="Only findings at or before this time.")] = None,
     exclude_rule: Annotated[list[str] | None, typer.Option(help="Id of a rule to leave out.")] = None,
