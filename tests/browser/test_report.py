@@ -216,14 +216,13 @@ def test_a_finding_opens_with_its_match_highlighted_its_rule_and_its_event(open_
     )
     page.locator(".row", has_text="Encoded command").click()
     panel = page.locator("#panel")
-    marks = panel.locator("mark").all_inner_texts()
-    assert marks == [" -enc ", " -enc "]
+    expect(panel.locator("mark")).to_have_text([" -enc ", " -enc "])
     expect(panel).to_contain_text("pattern: * -enc *")
     expect(panel).to_contain_text("Event.CommandLine")
     expect(panel).to_contain_text("T1059.001 PowerShell")
     expect(panel).to_contain_text("A Base64 command line hides what it does")
     assert panel.locator("a").evaluate_all("list => list.map(a => a.protocol)") == ["https:"]
-    assert page.locator(".row mark").all_inner_texts() == [" -enc "]
+    expect(page.locator(".row mark")).to_have_text([" -enc "])
     page.keyboard.press("j")
     expect(panel).to_contain_text("Matches that made it (2)")
     expect(panel).to_contain_text("/cases/1/auth.log, record 9")
@@ -244,7 +243,7 @@ def test_a_finding_opens_with_its_match_highlighted_its_rule_and_its_event(open_
 def test_every_kind_of_pattern_is_highlighted(open_page: Open, value: Any, pattern: str, marked: list[str]) -> None:
     page = open_page([finding(matched=[Matched("F", value, pattern)], event={"F": value})])
     page.locator(".row").click()
-    assert page.locator("#panel dl").nth(1).locator("mark").all_inner_texts() == marked
+    expect(page.locator("#panel dl").nth(1).locator("mark")).to_have_text(marked)
 
 
 def test_what_an_attacker_wrote_stays_text(open_page: Open) -> None:
