@@ -16,9 +16,31 @@ $(STAMP): pyproject.toml requirements.lock $(NATIVE)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
 	touch $@
 
-setup: $(STAMP)
+# What the console's pages load: npm packages built into static files, and the translations.
+ASSETS := src/khien/console/assets
+STATIC := src/khien/console/static/khien/app.js
+$(ASSETS)/node_modules/.installed: $(ASSETS)/package-lock.json
+	@command -v npm >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && apt-get update -qq && apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null; } \
+	  || { echo "the console's pages need Node.js 18 or newer with npm: install it (packages nodejs and npm)"; exit 1; }
+	cd $(ASSETS) && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
 
-run: $(STAMP)
+$(STATIC): $(ASSETS)/node_modules/.installed $(wildcard $(ASSETS)/src/*) $(ASSETS)/build.mjs $(shell find src/khien/console -name '*.html' -o -name navigation.py)
+	cd $(ASSETS) && node build.mjs
+	touch $@
+
+MESSAGES := src/khien/console/.messages
+$(MESSAGES): $(STAMP) $(shell find src/khien/console -name django.po)
+	$(BIN)/python $(ASSETS)/compile_messages.py
+	touch $@
+
+.PHONY: assets
+assets: $(STATIC) $(MESSAGES)
+
+setup: $(STAMP) assets
+
+run: setup
 	@$(BIN)/python samples/run_sample.py
 
 lint: $(STAMP)
@@ -31,7 +53,7 @@ types: $(STAMP)
 layers: $(STAMP)
 	$(BIN)/lint-imports
 
-test: $(STAMP) packages lint types layers
+test: setup packages lint types layers
 	$(BIN)/pytest -m "not slow"
 	$(BIN)/pytest -m slow
 

@@ -34,6 +34,8 @@ COMMANDS = {
     "lake": ("lake", "app"),
     "backup": ("backup", "backup"),
     "restore": ("backup", "restore"),
+    "console": ("console", "app"),
+    "audit": ("audit", "app"),
 }
 
 

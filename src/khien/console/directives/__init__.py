@@ -1,0 +1,1 @@
+"""Sessions, directives, and the tasks of all kinds."""

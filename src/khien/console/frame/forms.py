@@ -1,0 +1,46 @@
+"""Forms that look like the rest: each widget gets the class of its kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+_CLASSES: tuple[tuple[type[forms.Widget], str], ...] = (
+    (forms.CheckboxSelectMultiple, "checks"),
+    (forms.RadioSelect, "checks"),
+    (forms.CheckboxInput, "form-check-input"),
+    (forms.Select, "form-select"),
+    (forms.Widget, "form-control"),
+)
+
+
+def dress(form: forms.BaseForm) -> None:
+    """Give each widget its class, and times the browser's own picker."""
+    for field in form.fields.values():
+        if isinstance(field, forms.DateTimeField) and type(field.widget) is forms.DateTimeInput:
+            field.widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+        elif isinstance(field, forms.DateField) and type(field.widget) is forms.DateInput:
+            field.widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+        widget = field.widget
+        name = next(name for kind, name in _CLASSES if isinstance(widget, kind))
+        widget.attrs["class"] = f"{widget.attrs.get('class', '')} {name}".strip()
+        widget.is_localized = False
+        if isinstance(widget, forms.Textarea):
+            widget.attrs.setdefault("rows", 4)
+
+
+class Form(forms.Form):
+    """A plain form in the console's dress."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        dress(self)
+
+
+class ModelForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A model's form in the console's dress."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        dress(self)

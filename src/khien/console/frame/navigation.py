@@ -1,0 +1,54 @@
+"""The left rail: what there is to open, and which capability opens it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from khien.console.accounts.models import User
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """An entry of the rail. `key`: pressed after `g`, it opens the page."""
+
+    name: str
+    label: Promise
+    icon: str
+    capability: str
+    key: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where it leads; "" while there is no such page."""
+        try:
+            return reverse(self.name)
+        except NoReverseMatch:
+            return ""
+
+
+DOORS = (
+    Door("alerts:queue", _("Alerts"), "bell-ringing", "alerts.view", "a"),
+    Door("incidents:list", _("Incidents"), "urgent", "incidents.view", "i"),
+    Door("work", _("My work"), "checklist", "work", "w"),
+    Door("directives:list", _("Directives"), "gavel", "directives.view", "d"),
+    Door("sessions:list", _("Sessions"), "presentation", "directives.view", "s"),
+    Door("systems:list", _("Systems"), "server-2", "systems.view", "y"),
+    Door("units:list", _("Units"), "sitemap", "units.view", "u"),
+    Door("accounts:users", _("People"), "users", "users.manage", "p"),
+    Door("audit:list", _("Audit trail"), "shield-search", "audit.view", "l"),
+    Door("console_settings", _("Settings"), "settings", "settings.manage", "t"),
+)
+
+
+def doors_for(user: User, path: str) -> list[dict[str, object]]:
+    """The entries a person may open; `current` is the one the path lies under."""
+    open_doors = [(door, door.url) for door in DOORS if user.may(door.capability)]
+    found = [{"door": door, "url": url, "current": False} for door, url in open_doors if url]
+    under = [each for each in found if path.startswith(str(each["url"]))]
+    if under:
+        max(under, key=lambda each: len(str(each["url"])))["current"] = True
+    return found

@@ -1,0 +1,1 @@
+"""Incidents: timeline, evidence, legal clocks."""

@@ -1,0 +1,1 @@
+"""Notices to people, in the console and by e-mail."""

@@ -1,0 +1,1 @@
+"""Lists to XLSX and CSV, and back with a preview."""

@@ -1,0 +1,1 @@
+"""Information systems and what names them in telemetry."""

@@ -1,0 +1,13 @@
+"""The app's name for Django."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class SystemsConfig(AppConfig):
+    """Information systems and what names them in telemetry."""
+
+    name = "khien.console.systems"
+    label = "systems"
+    verbose_name = _("Systems")
+    default_auto_field = "django.db.models.BigAutoField"

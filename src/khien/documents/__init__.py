@@ -1,0 +1,1 @@
+"""Official documents: what they say is data, how they look follows the rules of form."""
