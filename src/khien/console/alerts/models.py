@@ -49,7 +49,7 @@ class AlertQuerySet(UnitScopedQuerySet["Alert"]):
 
 
 class Alert(models.Model):
-    """Findings of one rule about one entity of one unit within a window. `key`: its id in the live service, or its own."""
+    """Findings of one rule about one entity within a window. `key`: its id in the live service, or its own."""
 
     key = models.CharField(max_length=40, unique=True)
     rule_id = models.CharField(max_length=120)
