@@ -1,5 +1,12 @@
-"""Addresses of this part of the console."""
+"""Addresses of incidents; those of evidence and reports stand in `evidence_urls`."""
 
-from django.urls import URLPattern
+from __future__ import annotations
 
-urlpatterns: list[URLPattern] = []
+from django.urls import URLPattern, URLResolver
+
+from khien.console.incidents import evidence_urls
+
+app_name = "incidents"
+urlpatterns: list[URLPattern | URLResolver] = [
+    *evidence_urls.urlpatterns,
+]
