@@ -1,5 +1,11 @@
 """Addresses of this part of the console."""
 
-from django.urls import URLPattern
+from django.urls import include, path
 
-urlpatterns: list[URLPattern] = []
+from khien.console.alerts.views import queue
+
+app_name = "alerts"
+urlpatterns = [
+    path("", queue.queue, name="queue"),
+    path("", include("khien.console.alerts.detail_urls")),
+]

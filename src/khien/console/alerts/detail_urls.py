@@ -1,0 +1,5 @@
+"""Addresses of one alert, and of exceptions from rules."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

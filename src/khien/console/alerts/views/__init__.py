@@ -1,0 +1,1 @@
+"""Views of alerts, a module a page."""
