@@ -67,3 +67,6 @@ class Incident(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number} {self.title}"
+
+
+from khien.console.incidents.evidence_models import Custody, Evidence, Handling  # noqa: E402, F401
