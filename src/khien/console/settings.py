@@ -25,6 +25,8 @@ DATA = Path(os.environ.get("KHIEN_CONSOLE_DATA", Path.home() / ".local/share/khi
 LIVE = Path(os.environ.get("KHIEN_LIVE_DATA", DATA.parent / "live"))
 """The data folder of `khien up`: alerts come from there, and the lake is asked there."""
 LAKE = os.environ.get("KHIEN_LAKE", "") or str(LIVE / "lake")
+RULES = [Path(each) for each in os.environ.get("KHIEN_RULES", "").split(os.pathsep) if each]
+"""Rule files and folders of `khien up`, as KHIEN_RULES lists them; none: the starter and the synced rules."""
 DEBUG = _flag("KHIEN_DEBUG")
 SECRET_KEY = secret_key(DATA)
 ADDRESS = os.environ.get("KHIEN_ADDRESS", "http://localhost:8080").rstrip("/")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from khien.console.units.scoping import UnitScopedQuerySet
+from khien.console.units.scoping import UnitScopedQuerySet, scope_ids
+
+if TYPE_CHECKING:
+    from khien.console.accounts.models import User
 
 
 class Level(models.IntegerChoices):
@@ -131,6 +135,17 @@ class SavedView(models.Model):
         ordering: ClassVar = ["name"]
 
 
+class RuleExceptionQuerySet(models.QuerySet["RuleException"]):
+    """Exceptions: those who see all units see all, others theirs and those made from alerts they see."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Those a person may see."""
+        ids = scope_ids(user)
+        if ids is None:
+            return self.all()
+        return self.filter(models.Q(alert__unit_id__in=ids) | models.Q(owner_id=user.pk))
+
+
 class RuleException(models.Model):
     """A Sigma filter that keeps a rule silent for what was found harmless, until it expires."""
 
@@ -144,7 +159,15 @@ class RuleException(models.Model):
     expires_at = models.DateTimeField(_("expires"))
     ended_at = models.DateTimeField(null=True)
     ended_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    reminded_at = models.DateTimeField(null=True)
     version = models.PositiveIntegerField(default=1)
+
+    objects = RuleExceptionQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["-id"]
+        verbose_name = _("exception")
+        verbose_name_plural = _("exceptions")
+
+    def __str__(self) -> str:
+        return self.title

@@ -100,9 +100,12 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("expires_at", models.DateTimeField(verbose_name="expires")),
                 ("ended_at", models.DateTimeField(null=True)),
+                ("reminded_at", models.DateTimeField(null=True)),
                 ("version", models.PositiveIntegerField(default=1)),
             ],
             options={
+                "verbose_name": "exception",
+                "verbose_name_plural": "exceptions",
                 "ordering": ["-id"],
             },
         ),
