@@ -41,7 +41,7 @@ assets: $(STATIC) $(MESSAGES)
 setup: $(STAMP) assets
 
 run: setup
-	@$(BIN)/python samples/run_sample.py
+	@$(BIN)/python samples/run_product.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
