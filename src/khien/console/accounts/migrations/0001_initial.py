@@ -41,6 +41,8 @@ class Migration(migrations.Migration):
                 ("theme", models.CharField(default="auto", max_length=8, verbose_name="theme")),
                 ("density", models.CharField(default="comfortable", max_length=12, verbose_name="density")),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("seen_at", models.DateTimeField(blank=True, editable=False, null=True, verbose_name="last seen")),
+                ("version", models.PositiveIntegerField(default=1, editable=False)),
             ],
             options={
                 "verbose_name": "user",
