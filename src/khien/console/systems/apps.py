@@ -11,3 +11,8 @@ class SystemsConfig(AppConfig):
     label = "systems"
     verbose_name = _("Systems")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from khien.console.systems.signals import connect
+
+        connect()

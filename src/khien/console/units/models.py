@@ -24,6 +24,7 @@ class UnitKind(models.Model):
     name_en = models.CharField(_("name in English"), max_length=120)
     oversees = models.BooleanField(_("sees all units"), default=False)
     position = models.PositiveSmallIntegerField(_("order"), default=100)
+    version = models.PositiveIntegerField(default=1, editable=False)
 
     class Meta:
         ordering: ClassVar = ["position", "code"]

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("files", "0001_initial"),
         ("incidents", "0001_initial"),
-        ("units", "0001_initial"),
+        ("units", "0002_appointment"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -2,16 +2,13 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-from django.conf import settings
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
     initial = True
 
-    dependencies = [
-        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
@@ -23,6 +20,7 @@ class Migration(migrations.Migration):
                 ("name_en", models.CharField(max_length=120, verbose_name="name in English")),
                 ("oversees", models.BooleanField(default=False, verbose_name="sees all units")),
                 ("position", models.PositiveSmallIntegerField(default=100, verbose_name="order")),
+                ("version", models.PositiveIntegerField(default=1, editable=False)),
             ],
             options={
                 "verbose_name": "kind of units",
@@ -70,69 +68,6 @@ class Migration(migrations.Migration):
                 "verbose_name": "unit",
                 "verbose_name_plural": "units",
                 "ordering": ["name"],
-            },
-        ),
-        migrations.CreateModel(
-            name="Appointment",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "seat",
-                    models.CharField(
-                        choices=[
-                            ("chair", "Chair"),
-                            ("deputy", "Deputy chair"),
-                            ("member", "Member"),
-                            ("support", "Support group"),
-                        ],
-                        max_length=12,
-                        verbose_name="seat",
-                    ),
-                ),
-                ("person", models.CharField(max_length=120, verbose_name="person")),
-                ("position", models.CharField(blank=True, max_length=200, verbose_name="position")),
-                ("decision_number", models.CharField(max_length=60, verbose_name="decision number")),
-                ("decision_date", models.DateField(verbose_name="decision date")),
-                ("starts_on", models.DateField(verbose_name="from")),
-                ("ends_on", models.DateField(blank=True, null=True, verbose_name="until")),
-                ("end_reason", models.CharField(blank=True, max_length=200, verbose_name="reason for the end")),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("version", models.PositiveIntegerField(default=1, editable=False)),
-                (
-                    "replaces",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="replaced_by",
-                        to="units.appointment",
-                    ),
-                ),
-                (
-                    "user",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="appointments",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "unit",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="appointments",
-                        to="units.unit",
-                    ),
-                ),
-            ],
-            options={
-                "verbose_name": "appointment",
-                "verbose_name_plural": "appointments",
-                "ordering": ["seat", "starts_on", "id"],
             },
         ),
     ]
