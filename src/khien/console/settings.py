@@ -27,6 +27,8 @@ LIVE = Path(os.environ.get("KHIEN_LIVE_DATA", DATA.parent / "live"))
 LAKE = os.environ.get("KHIEN_LAKE", "") or str(LIVE / "lake")
 RULES = [Path(each) for each in os.environ.get("KHIEN_RULES", "").split(os.pathsep) if each]
 """Rule files and folders of `khien up`, as KHIEN_RULES lists them; none: the starter and the synced rules."""
+CATALOGUES = os.environ.get("KHIEN_CATALOGUES", "")
+"""A folder of catalogue files that replace the packaged ones of the same names."""
 DEBUG = _flag("KHIEN_DEBUG")
 SECRET_KEY = secret_key(DATA)
 ADDRESS = os.environ.get("KHIEN_ADDRESS", "http://localhost:8080").rstrip("/")
@@ -48,6 +50,7 @@ INSTALLED_APPS = [
     "khien.console.incidents",
     "khien.console.directives",
     "khien.console.notifications",
+    "khien.console.upkeep",
     "khien.console.spreadsheets",
     "khien.console.api",
     "django.contrib.auth",
