@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from khien.errors import KhienError
 
-VERSION = 1
+VERSION = 2
 _BUSY_SECONDS = 30.0
 _T = TypeVar("_T")
 
@@ -26,8 +26,10 @@ CREATE INDEX findings_by_alert ON findings (alert);
 CREATE TABLE alerts (
     n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, grp BLOB NOT NULL, rule TEXT NOT NULL, unit TEXT NOT NULL,
     level INTEGER NOT NULL, status TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    updated INTEGER NOT NULL, weight REAL NOT NULL, at INTEGER NOT NULL, tactics BLOB NOT NULL, body BLOB NOT NULL
+    updated INTEGER NOT NULL, weight REAL NOT NULL, at INTEGER NOT NULL, tactics BLOB NOT NULL, body BLOB NOT NULL,
+    change INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX alerts_by_change ON alerts (change);
 CREATE INDEX alerts_by_group ON alerts (grp, last);
 CREATE INDEX alerts_by_time ON alerts (last, n);
 CREATE INDEX alerts_by_status ON alerts (status, level, last, n);
@@ -58,6 +60,15 @@ CREATE INDEX correlated_by_state ON correlated (state, decided);
 CREATE INDEX correlated_by_rule ON correlated (correlation, decided);
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
+# What brings a file of a version to the next one.
+_MIGRATIONS = {
+    1: """
+ALTER TABLE alerts ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
+UPDATE alerts SET change = n;
+CREATE INDEX alerts_by_change ON alerts (change);
+INSERT OR REPLACE INTO counters SELECT 'change', coalesce(max(n), 0) FROM alerts;
+"""
+}
 
 
 class AlertStoreError(KhienError):
@@ -92,21 +103,30 @@ class Database:
         run("BEGIN IMMEDIATE")
         try:
             version = run("PRAGMA user_version").fetchone()[0]
+            before = version
             if version == 0:
-                for statement in _TABLES.split(";\n"):
-                    if statement.strip():
-                        run(statement)
-                run(f"PRAGMA user_version = {VERSION}")
+                self._run_all(_TABLES)
+                version = VERSION
+            while version in _MIGRATIONS:
+                self._run_all(_MIGRATIONS[version])
+                version += 1
+            if version != before:
+                run(f"PRAGMA user_version = {version}")
             run("COMMIT")
         except BaseException:
             run("ROLLBACK")
             raise
-        if version not in (0, VERSION):
+        if version != VERSION:
             raise AlertStoreError(
                 f"The store of alerts has version {version}, this Khiên writes {VERSION}",
                 str(self.path),
                 "Use the Khiên that wrote it, or another file",
             )
+
+    def _run_all(self, statements: str) -> None:
+        for statement in statements.split(";\n"):
+            if statement.strip():
+                self._connection.execute(statement)
 
     def _insist(self, act: Callable[[], _T]) -> _T:
         """Changing the journal mode does not wait for a busy file by itself."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -99,7 +99,7 @@ class Recorder:
             alert = opened[n].alert
             alert.count -= 1
             alert.superseded += 1
-        return self._write(connection, opened.values())
+        return self._write(connection, list(opened.values()))
 
     def set_status(self, connection: sqlite3.Connection, alert_id: str, status: str) -> Alert:
         """Set an alert's status. Raises UsageError."""
@@ -111,11 +111,11 @@ class Recorder:
             raise UsageError(f"There is no alert {alert_id!r}")
         opened = _opened(row)
         opened.alert.status = status
-        self._save(connection, opened)
+        self._save(connection, opened, next_change(connection, 1))
         return opened.alert
 
-    def _save(self, connection: sqlite3.Connection, each: _Open) -> float:
-        """Write an alert and its new findings; what its weight gained."""
+    def _save(self, connection: sqlite3.Connection, each: _Open, change: int) -> float:
+        """Write an alert and its new findings, as a change of that number; what its weight gained."""
         alert = each.alert
         step = step_of(alert.level, 0, alert.count) - step_of(each.level, 0, each.before)
         if step:
@@ -129,18 +129,20 @@ class Recorder:
             each.weight.value,
             each.weight.at,
             _encode(alert),
+            change,
         )
         if each.n is None:
             each.n = connection.execute(
                 "INSERT INTO alerts"
-                " (level, status, first, last, updated, weight, at, body, id, grp, rule, unit, tactics)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " (level, status, first, last, updated, weight, at, body, change, id, grp, rule, unit, tactics)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*columns, alert.id, each.group, alert.rule_id, alert.unit, _encode(tactics_of(alert.tags))),
             ).lastrowid
         else:
             connection.execute(
                 "UPDATE alerts"
-                " SET level = ?, status = ?, first = ?, last = ?, updated = ?, weight = ?, at = ?, body = ?"
+                " SET level = ?, status = ?, first = ?, last = ?, updated = ?, weight = ?, at = ?, body = ?,"
+                " change = ?"
                 " WHERE n = ?",
                 (*columns, each.n),
             )
@@ -152,14 +154,15 @@ class Recorder:
             connection.execute("INSERT INTO samples (alert, finding) VALUES (?, ?)", (each.n, sample))
         return step
 
-    def _write(self, connection: sqlite3.Connection, changed: Iterable[_Open]) -> list[Alert]:
+    def _write(self, connection: sqlite3.Connection, changed: Collection[_Open]) -> list[Alert]:
         """Write alerts, and add what they gained to their entities, each entity once."""
         entities: dict[tuple[str, str, str], _Weighed] = {}
         alerts = []
-        for each in changed:
+        first = next_change(connection, len(changed)) if changed else 0
+        for change, each in enumerate(changed, first):
             alert = each.alert
             alerts.append(alert)
-            gained = self._save(connection, each)
+            gained = self._save(connection, each, change)
             if not gained and len(alert.entities) == len(each.known):
                 continue
             names = tactics_of(alert.tags)
@@ -238,6 +241,16 @@ def _known(connection: sqlite3.Connection, sightings: Sequence[Sighting]) -> set
             sql = f"SELECT id FROM findings WHERE hour = ? AND id IN ({marks})"  # noqa: S608 - marks only
             found.update(row[0].hex() for row in connection.execute(sql, (hour, *part)))
     return found
+
+
+def next_change(connection: sqlite3.Connection, most: int) -> int:
+    """The first of `most` numbers for changes of alerts, greater than all before, within a transaction."""
+    row = connection.execute(
+        "INSERT INTO counters VALUES ('change', ?1)"
+        " ON CONFLICT (name) DO UPDATE SET value = value + ?1 RETURNING value",
+        (most,),
+    ).fetchone()
+    return int(row[0]) - most + 1
 
 
 def hour_of(time: int) -> int:

@@ -54,6 +54,13 @@ class AlertDetail(msgspec.Struct, frozen=True):
     sample: tuple[LiveFinding, ...]
 
 
+class AlertChange(msgspec.Struct, frozen=True):
+    """An alert as it is now, and the number of its latest change."""
+
+    number: int
+    detail: AlertDetail
+
+
 class EntityRisk(msgspec.Struct, frozen=True):
     """An entity and its risk. `unit` is "" for entities that are the same everywhere."""
 
@@ -88,6 +95,26 @@ class AlertSelectors:
                 return None
             samples = connection.execute("SELECT finding FROM samples WHERE alert = ? ORDER BY n", (row[0],)).fetchall()
         return AlertDetail(_decode_alert(row[1]), tuple(_decode_finding(sample[0]) for sample in samples))
+
+    def changes(self, after: int, most: int = 500) -> list[AlertChange]:
+        """Alerts begun or changed after the change of a number, in the order of their latest changes.
+
+        Each comes once, as it is now: a reader that goes on after the last number it got misses nothing.
+        """
+        sql = "SELECT change, n, body FROM alerts WHERE change > ? ORDER BY change LIMIT ?"
+        found = []
+        with self._database.reading() as connection:
+            for number, n, body in connection.execute(sql, (after, most)).fetchall():
+                rows = connection.execute("SELECT finding FROM samples WHERE alert = ? ORDER BY n", (n,)).fetchall()
+                sample = tuple(_decode_finding(row[0]) for row in rows)
+                found.append(AlertChange(number, AlertDetail(_decode_alert(body), sample)))
+        return found
+
+    def last_change(self) -> int:
+        """The number of the last change, 0 before the first."""
+        with self._database.reading() as connection:
+            row = connection.execute("SELECT value FROM counters WHERE name = 'change'").fetchone()
+        return int(row[0]) if row else 0
 
     def counts(self, units: Sequence[str] | None = None) -> dict[str, dict[str, int]]:
         """How many alerts: status to level to number; all statuses and levels are there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -109,6 +109,19 @@ class SqliteAlerts(AlertSelectors):
         """
         with self.database.writing() as connection:
             return self._recorder.set_status(connection, alert_id, status)
+
+    def set_statuses(self, statuses: Mapping[str, str]) -> int:
+        """Set the status of many alerts by id, all or none; how many there were. Unknown ids are passed over.
+
+        Raises UsageError for what is no status.
+        """
+        with self.database.writing() as connection:
+            marks = ",".join("?" * len(statuses))
+            sql = f"SELECT id FROM alerts WHERE id IN ({marks})"  # noqa: S608 - marks only
+            known = [row[0] for row in connection.execute(sql, tuple(statuses)).fetchall()]
+            for alert_id in known:
+                self._recorder.set_status(connection, alert_id, statuses[alert_id])
+        return len(known)
 
     def retain(self, before: int, *, most: int = 10_000) -> int:
         """Delete closed alerts whose last finding is older than `before` (microseconds UTC), and how many there were.
