@@ -83,7 +83,9 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "khien.console.frame.middleware.PrivateMiddleware",
     "khien.console.audit.middleware.OriginMiddleware",
+    "khien.console.api.idempotency.IdempotencyMiddleware",
     "khien.console.accounts.middleware.SecondFactorMiddleware",
 ]
 
@@ -191,6 +193,9 @@ STATIC_ROOT = None
 STATICFILES_DIRS = [HERE / "static"]
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_MAX_AGE = 0 if DEBUG else 3600
+
+WEBHOOK_NETWORKS = [each for each in os.environ.get("KHIEN_WEBHOOK_NETWORKS", "").replace(" ", "").split(",") if each]
+"""Networks that webhooks may reach though they are not public, and without https."""
 
 _mail = os.environ.get("KHIEN_MAIL_HOST", "")
 EMAIL_BACKEND = (

@@ -1,0 +1,63 @@
+"""What the API answers when something cannot be done: one JSON shape, `{"code", "detail", ...}`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
+from django.core.exceptions import ValidationError as InvalidValue
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from khien.console.accounts.access import Forbidden
+from khien.console.concurrency import Changed
+
+
+def register(api: NinjaAPI) -> None:
+    """Teach an API the console's errors."""
+
+    def answer(request: HttpRequest, status: int, code: str, detail: Any, **more: Any) -> HttpResponse:
+        return api.create_response(request, {"code": code, "detail": detail, **more}, status=status)
+
+    @api.exception_handler(AuthenticationError)
+    def _unknown(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+        response = answer(request, 401, "unauthenticated", "Send a valid API key: Authorization: Bearer khien_...")
+        response["WWW-Authenticate"] = "Bearer"
+        return response
+
+    @api.exception_handler(PermissionDenied)
+    def _forbidden(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
+        needed = error.capability if isinstance(error, Forbidden) else ""
+        return answer(request, 403, "forbidden", "The role or the key may not do this", needed=needed)
+
+    @api.exception_handler(Http404)
+    @api.exception_handler(ObjectDoesNotExist)
+    def _missing(request: HttpRequest, error: Exception) -> HttpResponse:
+        return answer(request, 404, "not_found", "There is no such thing, or you do not see it")
+
+    @api.exception_handler(Changed)
+    def _changed(request: HttpRequest, error: Changed) -> HttpResponse:
+        return answer(request, 409, "changed", str(error), version=getattr(error.current, "version", None))
+
+    @api.exception_handler(ValidationError)
+    def _malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
+        details = [
+            {"where": ".".join(map(str, each.get("loc", ()))), "what": each.get("msg", "")} for each in error.errors
+        ]
+        return answer(request, 422, "invalid", details)
+
+    @api.exception_handler(InvalidValue)
+    def _invalid(request: HttpRequest, error: InvalidValue) -> HttpResponse:
+        if hasattr(error, "error_dict"):
+            return answer(
+                request,
+                422,
+                "invalid",
+                [{"where": name, "what": " ".join(texts)} for name, texts in error.message_dict.items()],
+            )
+        return answer(request, 422, "invalid", [{"where": "", "what": text} for text in error.messages])
+
+    @api.exception_handler(HttpError)
+    def _http(request: HttpRequest, error: HttpError) -> HttpResponse:
+        return answer(request, error.status_code, "refused", str(error))
