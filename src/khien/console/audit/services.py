@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -14,6 +15,10 @@ from django.utils import timezone
 from khien.console.accounts.models import User
 from khien.console.audit.middleware import origin
 from khien.console.audit.models import Entry, Head
+
+VIEWS_MERGE = timedelta(minutes=10)
+_LARGE = 1e15
+"""PostgreSQL gives larger floats back as integers, so they are kept as text."""
 
 
 def record(
@@ -37,13 +42,13 @@ def record(
             number=head.number + 1,
             at=timezone.now(),
             actor=by,
-            actor_name=actor_name or (f"{by.name} <{by.email}>" if by else "khien"),
+            actor_name=_text(actor_name or (f"{by.name} <{by.email}>" if by else "khien"), 400),
             action=action,
             target_type=target._meta.label_lower if target is not None else "",
             target_id=str(target.pk) if target is not None else "",
-            target_text=str(target)[:300] if target is not None else "",
-            address=came.address,
-            agent=came.agent,
+            target_text=_text(str(target), 300) if target is not None else "",
+            address=_text(came.address, 64),
+            agent=_text(came.agent, 300),
             before=_plain(before),
             after=_plain(after),
             previous=head.digest,
@@ -55,9 +60,35 @@ def record(
     return entry
 
 
+def record_view(by: User, target: models.Model) -> Entry | None:
+    """Somebody looked at something sensitive; looks within ten minutes are one. None when that is recorded already."""
+    kind = f"{target._meta.model_name}.view"
+    recent = Entry.objects.of_target(target).filter(actor=by, action=kind, at__gt=timezone.now() - VIEWS_MERGE)
+    if recent.exists():
+        return None
+    return record(by, kind, target)
+
+
 def _plain(values: Mapping[str, Any] | None) -> Any:
-    """As it comes back from the database, so the digest is of the same."""
-    return None if values is None else json.loads(json.dumps(dict(values), cls=DjangoJSONEncoder, default=str))
+    """As it comes back from either database, so the digest is of the same."""
+    return None if values is None else _clean(json.loads(json.dumps(dict(values), cls=DjangoJSONEncoder, default=str)))
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, dict):
+        return {_text(key): _clean(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_clean(each) for each in value]
+    if isinstance(value, float) and not abs(value) < _LARGE:
+        return str(value)
+    return value
+
+
+def _text(value: str, most: int | None = None) -> str:
+    """Without what a database cannot hold: NUL and halves of surrogate pairs."""
+    return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:most]
 
 
 def digest(entry: Entry) -> str:
