@@ -1,4 +1,7 @@
-"""Alerts as people work on them, what the rules found for them, what was done, and exceptions from rules."""
+"""Alerts as people work on them, what the rules found for them, what was done, and exceptions from rules.
+
+The words of events lie in the table `alerts_content`, which only `content.py` knows.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -53,9 +57,16 @@ class AlertQuerySet(UnitScopedQuerySet["Alert"]):
 
 
 class Alert(models.Model):
-    """Findings of one rule about one entity within a window. `key`: its id in the live service, or its own."""
+    """Findings of one rule about one entity within a window.
 
-    key = models.CharField(max_length=40, unique=True)
+    `key`: its own, that of the live service's alert `live_key` when it is the first one made of it. Findings that
+    joined a live alert after people had closed it here are an alert of their own, with the same `live_key`:
+    `live_offset` findings of the live alert are those of its predecessors. Every write keeps `Tally` right.
+    """
+
+    key = models.CharField(max_length=60, unique=True)
+    live_key = models.CharField(max_length=40, blank=True, default="")
+    live_offset = models.PositiveIntegerField(default=0)
     rule_id = models.CharField(max_length=120)
     title = models.CharField(_("what"), max_length=300)
     level = models.PositiveSmallIntegerField(_("level"), choices=Level.choices)
@@ -63,9 +74,16 @@ class Alert(models.Model):
     verdict = models.CharField(_("verdict"), max_length=20, choices=Verdict.choices, default=Verdict.NONE, blank=True)
     classification = models.CharField(_("class"), max_length=60, blank=True)
     reason = models.CharField(_("reason"), max_length=500, blank=True)
-    unit = models.ForeignKey("units.Unit", models.PROTECT, null=True, related_name="alerts", verbose_name=_("unit"))
+    unit = models.ForeignKey(
+        "units.Unit", models.PROTECT, null=True, db_index=False, related_name="alerts", verbose_name=_("unit")
+    )
     system = models.ForeignKey(
-        "systems.InformationSystem", models.SET_NULL, null=True, related_name="alerts", verbose_name=_("system")
+        "systems.InformationSystem",
+        models.SET_NULL,
+        null=True,
+        db_index=False,
+        related_name="alerts",
+        verbose_name=_("system"),
     )
     entity_kind = models.CharField(max_length=12, blank=True)
     entity_value = models.CharField(_("entity"), max_length=300, blank=True)
@@ -78,12 +96,22 @@ class Alert(models.Model):
     arrived_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="owned_alerts", verbose_name=_("owner")
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        db_index=False,
+        related_name="owned_alerts",
+        verbose_name=_("owner"),
     )
     incident = models.ForeignKey(
-        "incidents.Incident", models.PROTECT, null=True, related_name="alerts", verbose_name=_("incident")
+        "incidents.Incident",
+        models.PROTECT,
+        null=True,
+        db_index=False,
+        related_name="alerts",
+        verbose_name=_("incident"),
     )
-    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, db_index=False, related_name="+")
     version = models.PositiveIntegerField(default=1)
 
     objects = AlertQuerySet.as_manager()
@@ -92,6 +120,30 @@ class Alert(models.Model):
         ordering: ClassVar = ["-last_at", "-id"]
         verbose_name = _("alert")
         verbose_name_plural = _("alerts")
+        # What stands after `id` lets a walk along an index drop rows without looking at the table: see scanning.py.
+        indexes: ClassVar = [
+            models.Index(fields=["last_at", "id", "status", "level", "unit", "owner"], name="alert_recent"),
+            models.Index(fields=["status", "level", "last_at", "id", "unit", "owner"], name="alert_state"),
+            models.Index(fields=["unit", "status", "last_at", "id", "level", "owner"], name="alert_unit"),
+            models.Index(fields=["rule_id", "last_at", "id", "status", "level", "unit"], name="alert_rule"),
+            models.Index(fields=["entity_value", "last_at", "id", "status", "level", "unit"], name="alert_entity"),
+            models.Index(fields=["count", "last_at", "id", "status", "level", "unit"], name="alert_count"),
+            models.Index(
+                fields=["owner", "status", "last_at", "id"], name="alert_owner", condition=Q(owner__isnull=False)
+            ),
+            models.Index(
+                fields=["last_at", "id", "level", "unit"],
+                name="alert_unassigned",
+                condition=Q(owner__isnull=True, status__lt=2),
+            ),
+            models.Index(
+                fields=["incident", "last_at", "id"], name="alert_incident", condition=Q(incident__isnull=False)
+            ),
+            models.Index(fields=["system", "last_at", "id"], name="alert_system", condition=Q(system__isnull=False)),
+            models.Index(fields=["verdict", "last_at", "id"], name="alert_verdict", condition=~Q(verdict="")),
+            models.Index(fields=["live_key", "id"], name="alert_live"),
+            models.Index(fields=["updated_at", "id"], name="alert_updated"),
+        ]
 
     def __str__(self) -> str:
         return self.title
@@ -123,16 +175,96 @@ class AlertActivity(models.Model):
         ordering: ClassVar = ["at", "id"]
 
 
+class SavedViewQuerySet(models.QuerySet["SavedView"]):
+    """Views: one's own and those shared."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Those a person may use. A shared view shows each person no more than that person may see."""
+        return self.filter(Q(owner_id=user.pk) | Q(shared=True))
+
+
 class SavedView(models.Model):
-    """A filter of the queue by name, of one person or shared with all."""
+    """A state of the queue's address by name, of one person or shared with all. `query`: without the leading `?`."""
 
     name = models.CharField(_("name"), max_length=80)
     query = models.TextField()
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="alert_views")
     shared = models.BooleanField(_("shared"), default=False)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = SavedViewQuerySet.as_manager()
 
     class Meta:
-        ordering: ClassVar = ["name"]
+        ordering: ClassVar = ["name", "id"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["owner", "name"], name="alert_view_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SeenRule(models.Model):
+    """A rule that made alerts, as it was when last seen: names and tags to choose from and to search by."""
+
+    rule_id = models.CharField(max_length=120, primary_key=True)
+    title = models.CharField(max_length=300)
+    level = models.PositiveSmallIntegerField(choices=Level.choices)
+    tags = models.JSONField(default=list)
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["title"]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Tally(models.Model):
+    """How many alerts there are by the hour of their last finding, unit, level and status.
+
+    `hour`: hours since 1970 UTC. `unit`: the unit's id, 0 for none.
+    """
+
+    hour = models.IntegerField()
+    unit = models.BigIntegerField()
+    level = models.PositiveSmallIntegerField()
+    status = models.PositiveSmallIntegerField()
+    n = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["hour", "unit", "level", "status"], name="alert_tally_once")
+        ]
+
+
+class FeedCursor(models.Model):
+    """How far the live service's changes have been read; written together with what they brought."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    value = models.BigIntegerField(default=0)
+
+
+class Handback(models.Model):
+    """A status still to be told to the live service; kept in the transaction that set it."""
+
+    live_key = models.CharField(max_length=40)
+    status = models.CharField(max_length=16)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+
+class BulkAction(models.Model):
+    """What was done to many alerts at once and how they were before, so that it can be undone for a while.
+
+    `rows`: for each alert [id, version after, values before], the values in the order of `fields`.
+    """
+
+    kind = models.CharField(max_length=20)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    fields = models.JSONField(default=list)
+    rows = models.JSONField(default=list)
+    undone_at = models.DateTimeField(null=True)
 
 
 class RuleExceptionQuerySet(models.QuerySet["RuleException"]):
@@ -143,11 +275,14 @@ class RuleExceptionQuerySet(models.QuerySet["RuleException"]):
         ids = scope_ids(user)
         if ids is None:
             return self.all()
-        return self.filter(models.Q(alert__unit_id__in=ids) | models.Q(owner_id=user.pk))
+        return self.filter(Q(alert__unit_id__in=ids) | Q(owner_id=user.pk))
 
 
 class RuleException(models.Model):
-    """A Sigma filter that keeps a rule silent for what was found harmless, until it expires."""
+    """A Sigma filter that keeps a rule silent for what was found harmless, until it expires.
+
+    `preview`: what it would have silenced when it was made: numbers `silenced` and `of` of alerts in 30 days.
+    """
 
     rule_id = models.CharField(max_length=120, db_index=True)
     title = models.CharField(_("title"), max_length=200)
@@ -160,6 +295,7 @@ class RuleException(models.Model):
     ended_at = models.DateTimeField(null=True)
     ended_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     reminded_at = models.DateTimeField(null=True)
+    preview = models.JSONField(default=dict)
     version = models.PositiveIntegerField(default=1)
 
     objects = RuleExceptionQuerySet.as_manager()
