@@ -2,24 +2,102 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from khien.cli import rule_folders
+from khien.errors import UsageError
+
 app = typer.Typer(help="The web console: alerts, incidents, directives and tasks.", no_args_is_help=True)
 DataOption = Annotated[Path | None, typer.Option(help="The console's data folder.")]
+LiveOption = Annotated[Path | None, typer.Option(help="Data folder of khien up, where alerts come from.")]
+DATA, LIVE, SETTINGS = "KHIEN_CONSOLE_DATA", "KHIEN_LIVE_DATA", "DJANGO_SETTINGS_MODULE"
+_MOST_WEB = 4
 
 
-def set_up(data: Path | None) -> None:
+def choose(data: Path | None, live: Path | None = None) -> Path:
+    """Settle the folders in the environment, for this process and those it starts; the console's own."""
+    folder = data or Path(os.environ.get(DATA) or rule_folders.data_folder() / "console")
+    os.environ[DATA] = str(folder.resolve())
+    if live is not None:
+        os.environ[LIVE] = str(live.resolve())
+    os.environ.setdefault(SETTINGS, "khien.console.settings")
+    return folder.resolve()
+
+
+def set_up(data: Path | None, live: Path | None = None) -> None:
     """Load Django with the console's settings."""
     import django
 
-    if data is not None:
-        os.environ["KHIEN_CONSOLE_DATA"] = str(data.resolve())
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "khien.console.settings")
+    choose(data, live)
     django.setup()
+
+
+@app.command()
+def serve(
+    data: DataOption = None,
+    live: LiveOption = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8080,
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that answer pages; 0: by the cores.")] = 0,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM), to serve HTTPS.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key (PEM).")] = None,
+    migrate: Annotated[bool, typer.Option(help="Bring the database to this version's tables first.")] = True,
+) -> None:
+    """Run the console: pages and worker. One signal (TERM or INT) stops it gracefully."""
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("a certificate needs its key, and a key its certificate", "", "Give --tls-cert and --tls-key")
+    for path, option in ((tls_cert, "--tls-cert"), (tls_key, "--tls-key")):
+        if path is not None and not os.access(path, os.R_OK):
+            raise UsageError("the file cannot be read", str(path), f"Mend {option}")
+    folder = choose(data, live)
+    with _alone(folder), _listening(host, port) as listener:
+        _tables(migrate)
+        from khien.console.serving import Supervisor, WebSettings
+        from khien.flow.logs import set_up_logs
+
+        set_up_logs("console")
+        ending = threading.Event()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, lambda *_: ending.set())
+        proxy = os.environ.get("KHIEN_BEHIND_PROXY", "").lower() in ("1", "true", "yes", "on")
+        web = WebSettings(
+            tls_cert=str(tls_cert.resolve()) if tls_cert else "",
+            tls_key=str(tls_key.resolve()) if tls_key else "",
+            proxy=os.environ.get("KHIEN_PROXY_ADDRESSES", "127.0.0.1,::1") if proxy else "",
+        )
+        shown = f"[{host}]" if ":" in host else host
+        address = f"{'https' if tls_cert else 'http'}://{shown}:{port}"
+
+        def ready() -> None:
+            typer.echo(f"The console answers at {address} (data: {folder})")
+            sys.stdout.flush()
+
+        count = workers or min(os.cpu_count() or 1, _MOST_WEB)
+        Supervisor(listener, web, count).run(ending.is_set, ready)
+
+
+@app.command()
+def worker(data: DataOption = None, live: LiveOption = None) -> None:
+    """Run a worker alone, such as on another machine beside the same PostgreSQL. One works, others stand by."""
+    folder = choose(data, live)
+    _made(folder)
+    from khien.console import serving
+    from khien.flow.logs import set_up_logs
+
+    set_up_logs("console-worker")
+    serving.work()
 
 
 @app.command()
@@ -38,3 +116,58 @@ def manage(context: typer.Context, data: DataOption = None) -> None:
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(["khien console manage", *context.args])
+
+
+def _made(folder: Path) -> None:
+    """Make the data folder. Raises UsageError where one cannot write in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        trial = folder / f".trial-{os.getpid()}"
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        remedy = "Mend its rights, or name another folder with --data"
+        raise UsageError(f"the data folder cannot be written: {error.strerror}", str(folder), remedy) from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the data folder: of two consoles in one, each would miss the other's files."""
+    _made(folder)
+    with (folder / "serve.lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            remedy = "Stop it first, or name another folder with --data"
+            raise UsageError("another khien console serves from this data folder", str(folder), remedy) from None
+        yield
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """The listening socket that the page processes share. Raises UsageError."""
+    try:
+        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(2048)
+        listener.setblocking(False)
+    except OSError as error:
+        remedy = "Stop what uses the port, or choose another with --host and --port"
+        raise UsageError(f"cannot listen: {error.strerror or error}", f"{host}:{port}", remedy) from error
+    with listener:
+        yield listener
+
+
+def _tables(migrating: bool) -> None:
+    """Bring the tables to this version in a process of its own, or say that they are not."""
+    arguments = ["migrate", "--no-input"] if migrating else ["migrate", "--check"]
+    command = [sys.executable, "-m", "django", *arguments, "--verbosity", "0"]
+    done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603 - our own
+    if done.returncode == 0:
+        return
+    if not migrating and not done.stderr.strip():
+        raise UsageError("the database has the tables of another version", "", "Run: khien console migrate")
+    reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+    raise UsageError(f"the database cannot be used: {reason[0]}", "", "Look at KHIEN_DATABASE_URL and the data folder")

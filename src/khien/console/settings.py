@@ -144,7 +144,22 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_PREVENT_ENUMERATION = True
-ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False  # the session goes on with a new key; the others end
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Khiên] "
+ACCOUNT_RATE_LIMITS = {"reset_password": "20/h/ip,3/h/key"}
+PASSWORD_RESET_TIMEOUT = 2 * 3600
+MFA_ADAPTER = "khien.console.accounts.adapter.MfaAdapter"
+MFA_FORMS = {
+    "authenticate": "khien.console.accounts.factors.AuthenticateForm",
+    "reauthenticate": "khien.console.accounts.factors.ReauthenticateForm",
+    "add_webauthn": "khien.console.accounts.factors.AddKeyForm",
+}
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # whoever has an account was invited
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_TOLERANCE = 1
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _secure

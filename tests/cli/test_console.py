@@ -1,0 +1,158 @@
+"""`khien console`: serving, stopping, restarting, refusing; real processes and sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import psutil
+import pytest
+
+KHIEN = str(Path(sys.executable).with_name("khien"))
+pytestmark = pytest.mark.slow
+
+
+def _port() -> int:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])
+
+
+def _environment(**changes: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KHIEN_", "DJANGO_"))}
+    return {**kept, **changes}
+
+
+@contextlib.contextmanager
+def _served(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    port = _port()
+    command = [KHIEN, "console", "serve", "--data", str(folder), "--port", str(port), "--workers", "2", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment())
+    try:
+        line = process.stdout.readline()
+        assert "The console answers" in line, process.stderr.read()
+        yield process, port
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def _children(process: subprocess.Popen[str]) -> dict[str, psutil.Process]:
+    found: dict[str, psutil.Process] = {}
+    for child in psutil.Process(process.pid).children():
+        try:
+            arguments = child.cmdline()
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+        if "khien.console.serving" in arguments:
+            role = arguments[arguments.index("khien.console.serving") + 1]
+            found[f"{role}-{child.pid}"] = child
+    return found
+
+
+def _ok(port: int) -> bool:
+    with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+        return b'"ok"' in answer.read()
+    return False
+
+
+def _eventually(call, seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not call():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_it_serves_restarts_what_dies_refuses_a_second_and_stops_with_one_signal(tmp_path: Path) -> None:
+    with _served(tmp_path / "console") as (process, port):
+        assert _ok(port)
+        before = _children(process)
+        assert sorted(name.partition("-")[0] for name in before) == ["web", "web", "worker"]
+        for child in before.values():
+            child.kill()
+        _eventually(lambda: len(set(_children(process)) - set(before)) == 3)
+        _eventually(lambda: _ok(port))
+
+        second = subprocess.run(
+            [KHIEN, "console", "serve", "--data", str(tmp_path / "console"), "--port", str(_port())],
+            capture_output=True,
+            text=True,
+            env=_environment(),
+        )
+        assert second.returncode == 2
+        assert "another khien console serves" in second.stderr
+        taken = subprocess.run(
+            [KHIEN, "console", "serve", "--data", str(tmp_path / "other"), "--port", str(port)],
+            capture_output=True,
+            text=True,
+            env=_environment(),
+        )
+        assert taken.returncode == 2
+        assert "cannot listen" in taken.stderr
+
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert time.monotonic() - started < 15
+        assert not _ok(port)
+    with sqlite3.connect(tmp_path / "console" / "console.db") as database:
+        assert database.execute("SELECT holder FROM upkeep_lease").fetchall() == [("",)]
+
+
+def test_nothing_is_left_running_when_the_supervisor_is_killed(tmp_path: Path) -> None:
+    with _served(tmp_path / "console") as (process, _):
+        children = list(_children(process).values())
+        process.kill()
+        process.wait()
+        psutil.wait_procs(children, timeout=20)
+        assert [child for child in children if child.is_running()] == []
+    with _served(tmp_path / "console") as (_, port):  # and it starts again at once
+        assert _ok(port)
+
+
+def test_it_serves_https_with_a_certificate(tmp_path: Path) -> None:
+    import ssl
+
+    import trustme
+
+    authority = trustme.CA()
+    server = authority.issue_cert("127.0.0.1")
+    server.private_key_pem.write_to_path(tmp_path / "key.pem")
+    for number, blob in enumerate(server.cert_chain_pems):
+        blob.write_to_path(tmp_path / "cert.pem", append=number > 0)
+    options = ("--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"))
+    with _served(tmp_path / "console", *options) as (_, port):
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
+        with urlopen(f"https://127.0.0.1:{port}/health", context=context, timeout=20) as answer:
+            assert answer.status == 200
+
+
+def _refused(*arguments: str, **environment: str) -> str:
+    done = subprocess.run(
+        [KHIEN, "console", *arguments], capture_output=True, text=True, env=_environment(**environment)
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path / "console"))
+    assert "Give --tls-cert and --tls-key" in _refused("serve", *data, "--tls-cert", "x.pem")
+    assert "cannot be read" in _refused("serve", *data, "--tls-cert", "x.pem", "--tls-key", "y.pem")
+    (tmp_path / "file").write_text("no folder")
+    assert "cannot be written" in _refused("serve", "--data", str(tmp_path / "file" / "console"))
+    assert "khien console migrate" in _refused("serve", *data, "--no-migrate", "--port", str(_port()))
+    wrong = _refused("serve", *data, "--port", str(_port()), KHIEN_DATABASE_URL="postgres://nobody@127.0.0.1:1/none")
+    assert "KHIEN_DATABASE_URL" in wrong
