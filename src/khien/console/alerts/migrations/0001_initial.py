@@ -137,6 +137,7 @@ class Migration(migrations.Migration):
                 ('expires_at', models.DateTimeField(verbose_name='expires')),
                 ('ended_at', models.DateTimeField(null=True)),
                 ('reminded_at', models.DateTimeField(null=True)),
+                ('preview', models.JSONField(default=dict)),
                 ('version', models.PositiveIntegerField(default=1)),
                 ('alert', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='exceptions', to='alerts.alert')),
                 ('ended_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
