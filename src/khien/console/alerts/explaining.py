@@ -123,6 +123,12 @@ def try_rule(rule: Rule, event: Event) -> tuple[EventKind, bool, tuple[Branch, .
     return best
 
 
+def kind_of(rule: Rule, event: Event) -> EventKind | None:
+    """The kind under which the rule matches an event, or else the first that it is for."""
+    tried = try_rule(rule, event)
+    return tried[0] if tried else None
+
+
 @lru_cache(maxsize=1)
 def _classifier() -> Classifier:
     return Classifier.load()
