@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from khien.console.accounts.models import User
 from khien.console.accounts.roles import roles_with
-from khien.console.directives.models import Task
+from khien.console.directives.models import Task, TaskState
 from khien.console.units.models import Unit
 from khien.console.units.scoping import scope_ids
 
@@ -40,12 +41,30 @@ def checks(user: User, task: Task) -> bool:
     """
     if task.incident_id and task.incident.leader_id:
         return task.incident.leader_id == user.pk and user.is_active
-    if not user.may("tasks.check") or (task.finished_by_id == user.pk and task.state == "finished"):
+    if not user.may("tasks.check") or (task.finished_by_id == user.pk and task.state == TaskState.FINISHED):
         return False
     ids = scope_ids(user)
     if ids is None:
         return True
     return task.directive_id is None and task.unit_id in ids and task.unit_id != user.unit_id
+
+
+def checkable(user: User) -> Q:
+    """The condition that a person checks a task, as `checks` has it."""
+    found = Q(incident__leader=user.pk)
+    if user.may("tasks.check"):
+        free = Q(incident__isnull=True) | Q(incident__leader__isnull=True)
+        ids = scope_ids(user)
+        if ids is not None:
+            free &= Q(directive__isnull=True, unit__in=ids) & ~Q(unit=user.unit_id)
+        found |= free & ~Q(finished_by=user.pk, state=TaskState.FINISHED)
+    return found
+
+
+def handled(user: User) -> Q:
+    """The condition that a person works on a task, as `handles` has it."""
+    ids = scope_ids(user)
+    return Q(assignee=user.pk) | (Q(unit=user.unit_id) if ids is None else Q(unit__in=ids))
 
 
 def demand_handles(user: User, task: Task) -> None:
@@ -58,6 +77,12 @@ def demand_checks(user: User, task: Task) -> None:
     """Raises NotYours for a person who does not check the task."""
     if not checks(user, task):
         raise NotYours(_("This task is checked by somebody else."))
+
+
+def demand_office(user: User) -> None:
+    """Raises NotYours for a person who does not see all units: sessions and directives are of the whole province."""
+    if scope_ids(user) is not None:
+        raise NotYours(_("Sessions and directives are prepared by units that see all units."))
 
 
 def people_of(unit: Unit, capability: str = "tasks.work") -> list[User]:
