@@ -7,8 +7,7 @@ from khien.documents.layout import Layout
 from khien.documents.measure import balanced
 from khien.documents.wording import clean, padded, roman, written_date
 
-
-_REGULAR = 0.93  # how much narrower letters are that are not bold
+_REGULAR = 0.97  # how much narrower letters are that are not bold
 
 
 def issuer_lines(document: Document, rules: Layout) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 import docx
 from docx.document import Document as WordFile
 from docx.enum.section import WD_SECTION
-from docx.enum.table import WD_ROW_HEIGHT_RULE, WD_TABLE_ALIGNMENT
+from docx.enum.table import WD_CELL_VERTICAL_ALIGNMENT, WD_ROW_HEIGHT_RULE, WD_TABLE_ALIGNMENT
 from docx.enum.text import WD_ALIGN_PARAGRAPH, WD_LINE_SPACING, WD_TAB_ALIGNMENT
 from docx.oxml import OxmlElement
 from docx.oxml.ns import qn
@@ -94,7 +94,9 @@ class _Writer:
             fonts.set(qn(script), rules.font)
         for theme in ("w:asciiTheme", "w:hAnsiTheme", "w:cstheme", "w:eastAsiaTheme"):
             fonts.attrib.pop(qn(theme), None)
-        normal.paragraph_format.space_after = normal.paragraph_format.space_before = Pt(0)
+        form = normal.paragraph_format
+        form.space_after = form.space_before = Pt(0)
+        form.line_spacing = 1.0
 
     def _dress_page(self, section: Section) -> None:
         page = self._page
@@ -122,7 +124,8 @@ class _Writer:
         paragraph.add_run("\t")
         if with_number:
             self._page_number(paragraph)
-        mark = paragraph.add_run(f"\t {clean(self._document.marking)} ")
+        paragraph.add_run("\t")
+        mark = paragraph.add_run(f"\u00a0{clean(self._document.marking)}\u00a0")
         mark.bold = True
         mark.font.size = Pt(12)
         if colour := TLP_COLOURS.get(self._document.marking):
@@ -181,11 +184,12 @@ class _Writer:
         self._gap(cell, 6)
         table = cell.add_table(1, 1)
         table.alignment = WD_TABLE_ALIGNMENT.CENTER
+        _no_margins(table)
         self._fix(table, (width,))
         table.rows[0].height, table.rows[0].height_rule = Mm(height), WD_ROW_HEIGHT_RULE.EXACTLY
         box = table.rows[0].cells[0]
-        _set(box._tc.get_or_add_tcPr(), "w:vAlign", val="center")
         _borders(box._tc.get_or_add_tcPr(), "w:tcBorders", self._rules.stamp_colour, 12)
+        box.vertical_alignment = WD_CELL_VERTICAL_ALIGNMENT.CENTER
         run = self._centred(box, words, self._rules.text["urgency"]).runs[0]
         run.font.color.rgb = RGBColor.from_string(self._rules.stamp_colour)
         _drop_first(table)
@@ -280,16 +284,25 @@ class _Writer:
     def _begin_annex(self) -> None:
         section = self._word.add_section(WD_SECTION.NEW_PAGE)
         section.different_first_page_header_footer = True
-        _set(section._sectPr, "w:pgNumType", start="1")
+        start = OxmlElement("w:pgNumType")
+        start.set(qn("w:start"), "1")
+        later = (
+            "w:cols",
+            "w:formProt",
+            "w:vAlign",
+            "w:noEndnote",
+            "w:titlePg",
+            "w:textDirection",
+            "w:bidi",
+            "w:docGrid",
+        )
+        section._sectPr.insert_element_before(start, *later)
 
     def _columns(self, widths: Sequence[float], rows: int) -> WordTable:
         """A table without borders, for what stands side by side."""
         table: WordTable = self._word.add_table(rows, len(widths))
         self._fix(table, widths)
-        margins = OxmlElement("w:tblCellMar")
-        for side in ("w:left", "w:right"):
-            _add(margins, side, w="0", type="dxa")
-        table._tbl.tblPr.append(margins)
+        _no_margins(table)
         return table
 
     def _fix(self, table: WordTable, widths: Sequence[float]) -> None:
@@ -352,6 +365,13 @@ def _set(parent: Any, tag: str, **attributes: str) -> None:
     for old in parent.findall(qn(tag)):
         parent.remove(old)
     _add(parent, tag, **attributes)
+
+
+def _no_margins(table: WordTable) -> None:
+    margins = OxmlElement("w:tblCellMar")
+    for side in ("w:left", "w:right"):
+        _add(margins, side, w="0", type="dxa")
+    table._tbl.tblPr.insert_element_before(margins, "w:tblLook", "w:tblCaption", "w:tblDescription")
 
 
 def _borders(parent: Any, tag: str, colour: str, eighths: int) -> None:
