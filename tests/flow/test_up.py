@@ -75,6 +75,25 @@ def test_rules_are_reloaded_without_losing_an_event(service: LiveService) -> Non
     service.wait_for("all rows", lambda: {"before reload", "after reload"} <= set(service.markers()), 30)
 
 
+def test_an_exception_of_the_data_folder_silences_its_events_alone_until_it_is_gone(service: LiveService) -> None:
+    reloads = service.log.count("rules reloaded")
+    file = service.folder / "exceptions" / "1.yml"
+    file.write_text(
+        "title: The scanner may ask who it is\nlogsource: {category: process_creation, product: windows}\n"
+        "filter:\n  rules: [3f0b3c56-7a51-4a5c-9d0b-a3a0f1c0de01]\n"
+        "  selection: {User: 'EXAMPLE\\scanner'}\n  condition: not selection\n"
+    )
+    service.wait_for("the reload", lambda: service.log.count("rules reloaded") > reloads, 40)
+    service.send(whoami("by the scanner", User="EXAMPLE\\scanner"), whoami("by another"))
+    service.wait_for("the finding", lambda: service.found_markers()["by another"] == 1, 30)
+    service.wait_for("the row", lambda: service.markers()["by the scanner"] == 1, 30)
+    assert service.found_markers()["by the scanner"] == 0
+    file.unlink()
+    service.wait_for("the next reload", lambda: service.log.count("rules reloaded") > reloads + 1, 40)
+    service.send(whoami("by the scanner again", User="EXAMPLE\\scanner"))
+    service.wait_for("the finding", lambda: service.found_markers()["by the scanner again"] == 1, 30)
+
+
 def test_sources_are_reloaded_and_a_broken_file_leaves_the_last_good_one(service: LiveService) -> None:
     good = service.sources.read_text()
     service.sources.write_text(good + "\n[[source]]\nid = 7\n")

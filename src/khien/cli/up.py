@@ -29,7 +29,7 @@ from khien.collect.sources import load_sources
 from khien.errors import UsageError
 from khien.flow.logs import set_up_logs
 from khien.flow.metrics import ailments
-from khien.flow.settings import FlowSettings
+from khien.flow.settings import EXCEPTIONS, FlowSettings
 from khien.flow.status import ProcessStatus, as_dict, read_all
 from khien.flow.supervising import Supervisor
 
@@ -80,6 +80,7 @@ def up(
         raise UsageError("there is no such sources file", str(file), "Mend --sources, or leave it out for a first one")
     with _made(folder, "the data folder", "--data"):
         folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        (folder / EXCEPTIONS).mkdir(exist_ok=True, mode=0o750)
         if not file.exists():
             file.write_text(_FIRST_SOURCES, encoding="utf-8")
     config = load_sources(file)  # what is wrong with it is said before anything starts
@@ -87,6 +88,7 @@ def up(
         with _made(Path(lake), "the lake's folder", "--lake"):
             Path(lake).mkdir(parents=True, exist_ok=True)
     chosen = rules or [path for path in (rule_folders.starter_folder(), rule_folders.synced_folder()) if path.is_dir()]
+    chosen = [*chosen, folder / EXCEPTIONS]
     rule_folders.load(chosen, placeholders)
     settings = FlowSettings(
         folder=folder,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+EXCEPTIONS = "exceptions"
+"""A folder of rules within the data folder: Sigma filters that the console keeps there, read by `khien up`."""
+
 
 @dataclass(frozen=True, slots=True)
 class FlowSettings:

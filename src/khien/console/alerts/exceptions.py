@@ -30,6 +30,7 @@ from khien.console.audit.services import record
 from khien.console.concurrency import Changed, locked
 from khien.console.notifications.services import notify
 from khien.console.units.scoping import scope_ids
+from khien.flow.settings import EXCEPTIONS
 
 CAPABILITY = "alerts.except"
 DEFAULT_DAYS = 30
@@ -41,7 +42,7 @@ _log = structlog.get_logger()
 
 def folder() -> Path:
     """Where the live service looks for exceptions: a file each, named by its number."""
-    return Path(settings.LIVE) / "exceptions"
+    return Path(settings.LIVE) / EXCEPTIONS
 
 
 def demand_exceptions(by: User) -> None:
