@@ -124,7 +124,8 @@ class Document:
     `number`: None leaves room for it. `sign`: what follows the number, `TB-TBATANM`. `date`: None leaves room too.
     `kind`: its name, "Thông báo"; empty for an official letter, whose `abstract` becomes its subject ("V/v ...").
     `archive`: who keeps a copy, "VT, TGV". `large`: sizes 13/14/14 instead of 12/13/13. `marking`: a mark on every
-    page, such as a TLP label. `family`: the rules of form, by the name of their file.
+    page, such as a TLP label. `family`: the rules of form, by the name of their file. `co_signature`: signs on the
+    left, as a secretary does beside the chair.
     """
 
     issuer: str
@@ -139,6 +140,7 @@ class Document:
     addressees: Sequence[str] = ()
     body: Sequence[Block] = ()
     signature: Signature | None = None
+    co_signature: Signature | None = None
     recipients: Sequence[str] = ()
     archive: str = ""
     urgency: Urgency | None = None

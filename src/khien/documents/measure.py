@@ -22,9 +22,9 @@ def rule_width(text: str, size: float, share: float, available: float) -> float:
 
 
 def balanced(text: str, size: float, available: float) -> str:
-    """Text broken into two lines of about the same width, where one line is too short for it and nobody broke it."""
+    """Text broken into two lines of about the same width, where one does not hold it, two do, and nobody broke it."""
     words = text.split(" ")
-    if "\n" in text or len(words) < 2 or text_width(text, size) <= available:
+    if "\n" in text or len(words) < 2 or not available < text_width(text, size) < available * 1.95:
         return text
     breaks = (f"{' '.join(words[:at])}\n{' '.join(words[at:])}" for at in range(1, len(words)))
     return min(breaks, key=lambda broken: text_width(broken, size))

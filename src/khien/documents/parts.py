@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from khien.documents.document import Document
+from khien.documents.document import Document, Signature
 from khien.documents.layout import Layout
 from khien.documents.measure import balanced
-from khien.documents.wording import clean, padded, roman, written_date
+from khien.documents.wording import clean, lower_first, padded, roman, written_date
 
 _REGULAR = 0.97  # how much narrower letters are that are not bold
 
@@ -18,6 +18,19 @@ def issuer_lines(document: Document, rules: Layout) -> tuple[str, str]:
         balanced(clean(document.parent.upper()), parent * _REGULAR, room),
         balanced(clean(document.issuer.upper()), issuer, room),
     )
+
+
+def abstract_lines(document: Document, rules: Layout) -> str:
+    """What the document is about, in two lines of about the same width where one does not hold it."""
+    size = rules.text["abstract"].size(document.large)
+    return balanced(clean(document.abstract), size, rules.page.text_width)
+
+
+def subject_lines(document: Document, rules: Layout) -> str:
+    """ "V/v ..." of a letter."""
+    subject = rules.word("subject", document.language).format(subject=lower_first(document.abstract))
+    size = rules.text["subject"].size(document.large) * _REGULAR
+    return balanced(clean(subject), size, rules.page.issuer_column - 2)
 
 
 def number_line(document: Document, rules: Layout) -> str:
@@ -72,9 +85,7 @@ def recipient_lines(document: Document, rules: Layout) -> list[str]:
     return lines
 
 
-def signature_lines(document: Document) -> list[str]:
+def signature_lines(signature: Signature) -> list[str]:
     """The rights by which one signs, and the position, from top to bottom."""
-    if not document.signature:
-        return []
-    lines = [f"{form} {clean(whose)}" for form, whose in document.signature.rights]
-    return [*lines, document.signature.position] if document.signature.position else lines
+    lines = [f"{form} {clean(whose)}" for form, whose in signature.rights]
+    return [*lines, signature.position] if signature.position else lines

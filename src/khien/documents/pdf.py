@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from khien.documents.document import Document, Run
+from khien.documents.document import Document, Run, Signature
 from khien.documents.flow import Grid, Line, flow
 from khien.documents.layout import Dress, Layout, layout
 from khien.documents.marking import TLP_COLOURS
 from khien.documents.parts import (
+    abstract_lines,
     annex_heading,
     annex_note,
     issuer_lines,
@@ -18,8 +19,9 @@ from khien.documents.parts import (
     place_line,
     recipient_lines,
     signature_lines,
+    subject_lines,
 )
-from khien.documents.wording import basis, clean, lower_first, plain_name
+from khien.documents.wording import basis, clean, plain_name
 from khien.errors import KhienError
 
 
@@ -118,7 +120,7 @@ def _head(document: Document, rules: Layout) -> str:
     right = _p("national_name", nation) + _ruled("motto", motto) if motto else _ruled("national_name", nation)
     number = _p("number", number_line(document, rules))
     if not document.kind and document.abstract:
-        number += _p("subject", rules.word("subject", document.language).format(subject=lower_first(document.abstract)))
+        number += _p("subject", subject_lines(document, rules))
     if document.urgency:
         words, width, height = rules.stamps[str(document.urgency)]
         number += f'<div class="stamp" style="width:{width}mm;height:{height}mm;line-height:{height}mm">{words}</div>'
@@ -139,7 +141,7 @@ def _title(document: Document, rules: Layout) -> str:
         return ""
     made = f'<div class="naming">{_p("title", document.kind.upper())}'
     if document.abstract:
-        made += _ruled("abstract", document.abstract)
+        made += _ruled("abstract", abstract_lines(document, rules))
     return f"{made}</div>"
 
 
@@ -169,17 +171,26 @@ def _item(item: Line | Grid) -> str:
 
 
 def _foot(document: Document, rules: Layout) -> str:
-    if not document.signature and not document.recipients and not document.archive:
+    if not (document.signature or document.recipients or document.archive):
         return ""
     left = ""
     if document.recipients or document.archive:
         left = _p("recipients_head", rules.word("recipients", document.language))
         left += "".join(_p("recipients", each) for each in recipient_lines(document, rules))
-    right = ""
-    if document.signature:
-        right = "".join(_p("authority", each.upper()) for each in signature_lines(document))
-        right += f'<p class="signer room">{escape(clean(plain_name(document.signature.name))) or "&nbsp;"}</p>'
-    return f'<table class="foot"><tr><td class="left">{left}</td><td>{right}</td></tr></table>'
+    right, above = _signed(document.signature), ""
+    if document.co_signature:
+        above = f'<tr><td class="left signing">{_signed(document.co_signature)}</td><td>{right}</td></tr>'
+        right = ""
+    return f'<table class="foot">{above}<tr><td class="left">{left}</td><td>{right}</td></tr></table>'
+
+
+def _signed(signature: Signature | None) -> str:
+    """Right, position, room for the signature, name."""
+    if signature is None:
+        return ""
+    name = escape(clean(plain_name(signature.name))) or "&nbsp;"
+    rights = "".join(_p("authority", each.upper()) for each in signature_lines(signature))
+    return f'{rights}<p class="signer room">{name}</p>'
 
 
 def _style(document: Document, rules: Layout) -> str:
@@ -206,10 +217,11 @@ body {{ font-family:{family}; color:#000; {_dressed(rules.text["body"], document
 table {{ border-collapse:collapse; width:100%; }}
 td {{ vertical-align:top; }}
 {dressed}
-.head, .foot {{ table-layout:fixed; }} .head p, .foot td + td p {{ text-align:center; line-height:1.15; }}
+.head, .foot {{ table-layout:fixed; }}
+.head p, .foot .signing p, .foot td + td p {{ text-align:center; line-height:1.15; }}
 .head .left {{ width:{page.issuer_column}mm; }} .foot .left {{ width:{page.recipients_column}mm; }}
 .head tr + tr td {{ padding-top:{rules.subject_gap}pt; }} .head .subject {{ margin-top:{rules.subject_gap}pt; }}
-.over {{ display:inline-block; max-width:100%; }} .head p {{ white-space:pre-line; }}
+.over {{ display:inline-block; max-width:100%; }} .head p, .abstract {{ white-space:pre-line; }}
 .rule {{ display:block; border-top:.75pt solid #000; margin:2pt auto 1pt; width:100%; }}
 .rule-issuer {{ width:{rules.rules["issuer"] * 100}%; }} .rule-abstract {{ width:{rules.rules["abstract"] * 100}%; }}
 .stamp {{ border:1.5pt solid #{rules.stamp_colour}; color:#{rules.stamp_colour}; margin:6pt auto 0; text-align:center;
@@ -227,6 +239,7 @@ td {{ vertical-align:top; }}
   white-space:pre-line; }}
 .grid th {{ text-align:center; vertical-align:middle; }} .grid tr {{ break-inside:avoid; }}
 .foot {{ margin-top:8pt; break-inside:avoid; }} .foot p {{ line-height:1.15; }} .room {{ padding-top:58pt; }}
+.signing {{ padding-bottom:12pt; }}
 """
 
 

@@ -20,12 +20,13 @@ from docx.table import _Cell
 from docx.text.paragraph import Paragraph
 from docx.text.run import Run as WordRun
 
-from khien.documents.document import Document, Run
+from khien.documents.document import Document, Run, Signature
 from khien.documents.flow import Grid, Line, flow
 from khien.documents.layout import Dress, Layout, layout
 from khien.documents.marking import TLP_COLOURS
 from khien.documents.measure import rule_width
 from khien.documents.parts import (
+    abstract_lines,
     annex_heading,
     annex_note,
     issuer_lines,
@@ -33,8 +34,9 @@ from khien.documents.parts import (
     place_line,
     recipient_lines,
     signature_lines,
+    subject_lines,
 )
-from khien.documents.wording import basis, clean, lower_first, plain_name
+from khien.documents.wording import basis, clean, plain_name
 
 _CENTRE, _LEFT, _JUSTIFY = WD_ALIGN_PARAGRAPH.CENTER, WD_ALIGN_PARAGRAPH.LEFT, WD_ALIGN_PARAGRAPH.JUSTIFY
 
@@ -170,8 +172,7 @@ class _Writer:
         if line := number_line(document, rules):
             self._centred(number, line, rules.text["number"], before=6)
         if not document.kind and document.abstract:
-            subject = rules.word("subject", document.language).format(subject=lower_first(document.abstract))
-            self._centred(number, subject, rules.text["subject"], before=rules.subject_gap)
+            self._centred(number, subject_lines(document, rules), rules.text["subject"], before=rules.subject_gap)
         if document.urgency:
             self._stamp(number)
         if line := place_line(document):
@@ -201,8 +202,9 @@ class _Writer:
             return
         self._centred(self._word, document.kind, rules.text["title"], before=18)
         if document.abstract:
-            self._centred(self._word, document.abstract, rules.text["abstract"])
-            self._rule(self._word, document.abstract, "abstract", self._page.text_width)
+            abstract = abstract_lines(document, rules)
+            self._centred(self._word, abstract, rules.text["abstract"])
+            self._rule(self._word, abstract, "abstract", self._page.text_width)
         self._gap(self._word, 12)
 
     def _addressees(self) -> None:
@@ -260,26 +262,39 @@ class _Writer:
         self._gap(self._word, self._rules.after)
 
     def _foot(self) -> None:
-        document, rules = self._document, self._rules
-        if not document.signature and not document.recipients and not document.archive:
+        document = self._document
+        if not (document.signature or document.recipients or document.archive):
             return
         self._gap(self._word, 6)
         left = self._page.recipients_column
-        table = self._columns((left, self._page.text_width - left), rows=1)
+        widths = (left, self._page.text_width - left)
+        if document.co_signature:
+            signing = self._columns(widths, rows=1)
+            self._signed(signing.rows[0].cells[0], document.co_signature)
+            self._signed(signing.rows[0].cells[1], document.signature)
+            _drop_first(signing)
+            self._gap(self._word, 12)
+        table = self._columns(widths, rows=1)
         _set(table.rows[0]._tr.get_or_add_trPr(), "w:cantSplit")
         recipients, signature = table.rows[0].cells
         if document.recipients or document.archive:
-            head = (Run(rules.word("recipients", document.language)),)
-            self._paragraph(recipients, head, rules.text["recipients_head"])
-            for each in recipient_lines(document, rules):
-                self._paragraph(recipients, (Run(each),), rules.text["recipients"])
-        if document.signature:
-            for each in signature_lines(document):
-                self._centred(signature, each, rules.text["authority"])
-            for _ in range(4):
-                self._centred(signature, "", rules.text["signer"])
-            self._centred(signature, plain_name(document.signature.name), rules.text["signer"])
+            head = (Run(self._rules.word("recipients", document.language)),)
+            self._paragraph(recipients, head, self._rules.text["recipients_head"])
+            for each in recipient_lines(document, self._rules):
+                self._paragraph(recipients, (Run(each),), self._rules.text["recipients"])
+        if not document.co_signature:
+            self._signed(signature, document.signature)
         _drop_first(table)
+
+    def _signed(self, cell: _Cell, signature: Signature | None) -> None:
+        """Right, position, room for the signature, name."""
+        if signature is None:
+            return
+        for each in signature_lines(signature):
+            self._centred(cell, each, self._rules.text["authority"])
+        for _ in range(4):
+            self._centred(cell, "", self._rules.text["signer"])
+        self._centred(cell, plain_name(signature.name), self._rules.text["signer"])
 
     def _begin_annex(self) -> None:
         section = self._word.add_section(WD_SECTION.NEW_PAGE)
