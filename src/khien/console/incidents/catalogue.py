@@ -2,8 +2,8 @@
 
 The packaged files stand in `data/`. An administrator replaces one by a file of the same name (`rsit.yml`,
 `classes_vi.yml`, `clocks.yml`, `playbooks/malware.yml` ...) in the folder that the setting KHIEN_CATALOGUES names;
-a changed file is read anew without a restart. `manage check` (and each start) says what is wrong with a replaced file;
-while it is wrong, the packaged one counts and the log says so. Further playbooks are further files.
+a changed file is read anew without a restart. Django's checks, made at each start, say what is wrong with a replaced
+file; while it is wrong, the packaged one counts and the log says so. Further playbooks are further files.
 """
 
 from __future__ import annotations
@@ -112,8 +112,9 @@ class ClockRuleset(Versioned, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Clocks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All rulesets, old ones too: old incidents go by them."""
+    """All rulesets, old ones too: old incidents go by them. `warn_hours`: when to warn before the time."""
 
+    warn_hours: list[float] = [6, 1]
     rulesets: list[ClockRuleset]
 
 
@@ -167,7 +168,8 @@ def read(path: Path, kind: type[T]) -> T:
     try:
         return _checked(msgspec.convert(yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader), kind))  # noqa: S506 - a safe loader
     except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError, CatalogueError) as error:
-        raise CatalogueError(f"{path}: {error}. Mend the file, or take it away to use the packaged one.") from error
+        remedy = "Mend the file, or take it away to use the packaged one."
+        raise CatalogueError(str(error).rstrip("."), str(path), remedy) from error
 
 
 def _checked(catalogue: T) -> T:
@@ -268,6 +270,11 @@ def clock_rulesets(day: date) -> list[ClockRuleset]:
     return [each for each in _file("clocks.yml", Clocks).rulesets if each.is_effective(day)]
 
 
+def warn_hours() -> list[float]:
+    """How many hours before a legal deadline people are warned, longest first."""
+    return sorted(_file("clocks.yml", Clocks).warn_hours, reverse=True)
+
+
 def playbooks(day: date, working_class: str | None = None) -> list[Playbook]:
     """The playbooks in force, of one class or of all; those of the class before those for all classes."""
     folders = [folder / "playbooks" for folder in (PACKAGED, replaced()) if folder is not None]
@@ -299,7 +306,9 @@ def problems() -> list[str]:
     if folder is None:
         return []
     if not folder.is_dir():
-        return [f"{folder}: there is no such folder, and KHIEN_CATALOGUES names it"]
+        return [
+            f"{folder}: KHIEN_CATALOGUES names this folder, and it is not there. Make it, or unset KHIEN_CATALOGUES."
+        ]
     found = []
     for path in [folder / name for name in KINDS] + sorted((folder / "playbooks").glob("*.yml")):
         if path.is_file():

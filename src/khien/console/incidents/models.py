@@ -211,13 +211,19 @@ class IncidentEntry(models.Model):
         params = self.data.get("params")
         if params is None:
             return self.text
-        values = {name: gettext(value) if name.endswith("_word") else value for name, value in params.items()}
-        return gettext(self.text) % values
+        return gettext(self.text) % {name: _param(name, value) for name, value in params.items()}
 
     @property
     def is_written(self) -> bool:
         """Whether a person wrote it, so its wording may be mended."""
         return self.kind in (*WRITTEN, *MAILS) and "params" not in self.data
+
+
+def _param(name: str, value: Any) -> Any:
+    """A parameter of a text in the reader's language."""
+    if isinstance(value, dict):
+        return value.get("en" if (get_language() or "").startswith("en") else "vi", "")
+    return gettext(value) if name.endswith("_word") and value else value
 
 
 class IndicatorKind(models.TextChoices):
