@@ -15,6 +15,8 @@ from typing import Any
 from django.db import connection
 
 POSITIONS = 16
+KEPT = 10
+"""Findings kept of an alert."""
 MOST_WORDS = 2_000
 _LONGEST_WORD = 80
 _WORD = re.compile(r"[^\W_]+")

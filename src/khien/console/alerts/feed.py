@@ -180,8 +180,10 @@ class _Intake:
             start = positions.get(live.id, -1) + 1
             if start >= len(sample) and alert.pk in new and sample:
                 start = len(sample) - 1  # the live service kept nothing of the late findings: show what they are like
-            for position in range(start, min(len(sample), content.POSITIONS)):
-                rows.append(AlertFinding(alert=alert, position=position, record=_record(sample[position].record, live)))
+            rows += [
+                AlertFinding(alert=alert, position=position, record=_record(sample[position].record, live))
+                for position in range(start, min(len(sample), content.POSITIONS))
+            ]
         AlertFinding.objects.bulk_create(rows)
         content.add(
             (content.row_of(row.alert_id, row.position), content.words_of_finding(row.alert.title, row.record))
