@@ -114,7 +114,7 @@ class ClockRuleset(Versioned, frozen=True, forbid_unknown_fields=True, kw_only=T
 class Clocks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All rulesets, old ones too: old incidents go by them. `warn_hours`: when to warn before the time."""
 
-    warn_hours: list[float] = [6, 1]
+    warn_hours: list[float] = msgspec.field(default_factory=lambda: [6, 1])
     rulesets: list[ClockRuleset]
 
 

@@ -33,9 +33,9 @@ from khien.console.incidents.timeline import add_entry, unmerged, working
 from khien.console.systems.models import InformationSystem
 from khien.console.units.models import Unit
 
-MERGED_HERE = gettext_noop("%(number)s was merged into this incident: %(title)s")
+MERGED_HERE = gettext_noop("%(number)s was merged into this incident")
 MERGED_AWAY = gettext_noop("Merged into %(number)s")
-SPLIT_OFF = gettext_noop("Split off as %(number)s: %(title)s")
+SPLIT_OFF = gettext_noop("Split off as %(number)s")
 SPLIT_FROM = gettext_noop("Split off from %(number)s")
 RELATED = gettext_noop("Related to %(number)s")
 UNRELATED = gettext_noop("No longer related to %(number)s")
@@ -74,9 +74,8 @@ def merge(by: User, pk: int, version: int, target_pk: int, *, now: datetime | No
         source.closed_at, source.next_due_at = now, None
         source.version += 1
         source.save()
-        words = {"number": source.number, "title": source.title}
-        add_entry(by, target, EntryKind.STATE, MERGED_HERE, now, {"params": words})
-        add_entry(by, source, EntryKind.STATE, MERGED_AWAY, now, {"params": {"number": target.number}})
+        _name(by, target, MERGED_HERE, source, now)
+        _name(by, source, MERGED_AWAY, target, now)
         people.tell(source, people.workers(source), "incident.state", people.STATES[source.status], besides=by)
     return target
 
@@ -126,9 +125,8 @@ def split(
         _move_entries(source, new, told)
         Indicator.objects.filter(pk__in=[each.pk for each in signs]).update(incident=new)
         source.related.add(new)
-        words = {"number": new.number, "title": new.title}
-        add_entry(by, source, EntryKind.STATE, SPLIT_OFF, now, {"params": words})
-        add_entry(by, new, EntryKind.STATE, SPLIT_FROM, now, {"params": {"number": source.number}})
+        _name(by, source, SPLIT_OFF, new, now)
+        _name(by, new, SPLIT_FROM, source, now)
         source.version += 1
         source.save()
         after = {
@@ -153,11 +151,14 @@ def relate(by: User, pk: int, other_pk: int, *, related: bool = True) -> Inciden
             return incident
         (incident.related.add if related else incident.related.remove)(other)
         for one, two in ((incident, other), (other, incident)):
-            add_entry(
-                by, one, EntryKind.STATE, RELATED if related else UNRELATED, data={"params": {"number": two.number}}
-            )
+            _name(by, one, RELATED if related else UNRELATED, two, timezone.now())
         record(by, "incident.relate" if related else "incident.unrelate", incident, after={"other": other.number})
     return incident
+
+
+def _name(by: User, incident: Incident, text: str, other: Incident, at: datetime) -> None:
+    """An entry that names another incident."""
+    add_entry(by, incident, EntryKind.STATE, text, at, {"params": {"number": other.number}}, about=other)
 
 
 def _sees(by: User, person: User) -> bool:

@@ -158,6 +158,15 @@ class OfIncidentQuerySet(UnitScopedQuerySet[Any]):
         return self.filter(incident__in=Incident.objects.visible_to(user).order_by().values("pk"))
 
 
+class EntryQuerySet(OfIncidentQuerySet):
+    """Entries one may see: none that names another incident one may not see."""
+
+    def visible_to(self, user: User) -> Self:
+        """Those of incidents the person may see, about nothing the person may not see."""
+        incidents = Incident.objects.visible_to(user).order_by().values("pk")
+        return self.filter(Q(about=None) | Q(about__in=incidents), incident__in=incidents)
+
+
 class EntryKind(models.TextChoices):
     """What an entry of the timeline tells. Events are the attack's, all others are ours."""
 
@@ -182,7 +191,8 @@ class IncidentEntry(models.Model):
     """An entry of the timeline. `at`: when it happened; `recorded_at`: when it was written down.
 
     `text` is what a person wrote, or, with `data["params"]`, a message id read in each reader's language.
-    Mails have `from`, `to` and `subject` in `data`. Earlier wordings are kept in `data["earlier"]`.
+    `about`: another incident that it names. Mails have `from`, `to` and `subject` in `data`. Earlier wordings are
+    kept in `data["earlier"]`.
     """
 
     incident = models.ForeignKey(Incident, models.PROTECT, related_name="entries")
@@ -192,9 +202,10 @@ class IncidentEntry(models.Model):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     text = models.TextField(_("text"))
     data = models.JSONField(default=dict)
+    about = models.ForeignKey(Incident, models.PROTECT, null=True, related_name="+")
     version = models.PositiveIntegerField(default=1)
 
-    objects = OfIncidentQuerySet.as_manager()
+    objects = EntryQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["at", "id"]

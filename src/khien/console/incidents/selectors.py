@@ -157,7 +157,7 @@ class Moment:
 def timeline(user: User, incident: Incident, kinds: Iterable[str] = ()) -> list[Moment]:
     """The entries of an incident and the findings of its alerts that the person sees, oldest first."""
     chosen = set(kinds)
-    entries = incident.entries.select_related("by")
+    entries = IncidentEntry.objects.visible_to(user).filter(incident=incident).select_related("by")
     moments = [_of_entry(entry) for entry in (entries.filter(kind__in=chosen) if chosen else entries)]
     if not chosen or EntryKind.EVENT in chosen:
         moments += _events(user, incident)

@@ -182,7 +182,7 @@ def set_status(by: User, pk: int, version: int, status: str, *, now: datetime | 
     with transaction.atomic():
         incident = working(locked(Incident, pk, version, by=by))
         if incident.status != status:
-            _move(by, incident, IncidentStatus(status), now or timezone.now())
+            _move(by, incident, IncidentStatus(status), now or timezone.now(), "incident.set_state")
     return incident
 
 
@@ -220,7 +220,7 @@ def close_incident(
         for name, value in told.items():
             setattr(incident, name, value)
         incident.closed_at, incident.next_due_at = now, None
-        _move(by, incident, IncidentStatus.CLOSED, now, **told)
+        _move(by, incident, IncidentStatus.CLOSED, now, "incident.close", **told)
     return incident
 
 
@@ -236,7 +236,7 @@ def reopen_incident(by: User, pk: int, version: int, *, reason: str, now: dateti
             raise ValidationError(_("This incident is not closed."))
         incident.closed_at = None
         add_entry(by, incident, EntryKind.STATE, REOPENED, now, {"params": {"reason": reason.strip()}})
-        _move(by, incident, IncidentStatus.OPEN, now, reason=reason.strip())
+        _move(by, incident, IncidentStatus.OPEN, now, "incident.reopen", reason=reason.strip())
         clocks.settle(by, incident, now)
         incident.save(update_fields=["next_due_at"])
     return incident
@@ -252,7 +252,7 @@ def link_alerts(by: User, alerts: list[Alert], incident: Incident) -> None:
     link_to_incident(by, alerts, incident)
 
 
-def _move(by: User, incident: Incident, status: IncidentStatus, now: datetime, **also: str) -> None:
+def _move(by: User, incident: Incident, status: IncidentStatus, now: datetime, action: str, **also: str) -> None:
     """Write a change of state, tell of it, and save."""
     before = IncidentStatus(incident.status)
     incident.status = status
@@ -260,7 +260,7 @@ def _move(by: User, incident: Incident, status: IncidentStatus, now: datetime, *
     incident.save()
     words = {"before_word": _english(before), "after_word": _english(status)}
     add_entry(by, incident, EntryKind.STATE, STATE, now, {"params": words})
-    record(by, f"incident.{status}", incident, before={"status": str(before)}, after={"status": str(status), **also})
+    record(by, action, incident, before={"status": str(before)}, after={"status": str(status), **also})
     people.tell(incident, people.workers(incident), "incident.state", people.STATES[status], besides=by)
 
 

@@ -29,13 +29,16 @@ def add_entry(
     text: str,
     at: datetime | None = None,
     data: Mapping[str, Any] | None = None,
+    *,
+    about: Incident | None = None,
 ) -> IncidentEntry:
     """Tell of something in the timeline, in the transaction in which it happened. For services, which have asked
     whether the person may; what people write themselves goes through `write_entry`.
 
     `text`: what was written; or with `data={"params": {...}}` a message id marked by `gettext_noop` with `%(name)s` for
     each, read in each reader's language. A parameter whose name ends in `_word` is a message id too; one that is
-    `{"vi": ..., "en": ...}` is chosen by language.
+    `{"vi": ..., "en": ...}` is chosen by language. `about`: another incident that the text names; who may not see that
+    one does not see the entry.
     """
     return IncidentEntry.objects.create(
         incident=incident,
@@ -44,6 +47,7 @@ def add_entry(
         text=text,
         at=at or timezone.now(),
         data=dict(data or {}),
+        about=about,
     )
 
 
