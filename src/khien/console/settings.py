@@ -149,13 +149,23 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Khiên] "
+ACCOUNT_FORMS = {
+    "login": "khien.console.accounts.sign_in_forms.LoginForm",
+    "reauthenticate": "khien.console.accounts.sign_in_forms.ReauthenticateForm",
+    "change_password": "khien.console.accounts.sign_in_forms.ChangePasswordForm",
+    "reset_password": "khien.console.accounts.sign_in_forms.ResetPasswordForm",
+    "reset_password_from_key": "khien.console.accounts.sign_in_forms.NewPasswordForm",
+}
 ACCOUNT_RATE_LIMITS = {"reset_password": "20/h/ip,3/h/key"}
 PASSWORD_RESET_TIMEOUT = 2 * 3600
 MFA_ADAPTER = "khien.console.accounts.adapter.MfaAdapter"
 MFA_FORMS = {
     "authenticate": "khien.console.accounts.factors.AuthenticateForm",
     "reauthenticate": "khien.console.accounts.factors.ReauthenticateForm",
+    "reauthenticate_webauthn": "khien.console.accounts.factors.ReauthenticateKeyForm",
+    "activate_totp": "khien.console.accounts.factors.ActivateAppForm",
     "add_webauthn": "khien.console.accounts.factors.AddKeyForm",
+    "edit_webauthn": "khien.console.accounts.factors.EditKeyForm",
 }
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # whoever has an account was invited
 MFA_RECOVERY_CODES_SHOW_ONCE = True
@@ -213,9 +223,13 @@ WEBHOOK_NETWORKS = [each for each in os.environ.get("KHIEN_WEBHOOK_NETWORKS", ""
 """Networks that webhooks may reach though they are not public, and without https."""
 
 _mail = os.environ.get("KHIEN_MAIL_HOST", "")
-EMAIL_BACKEND = (
+EMAIL_BACKEND = "khien.console.notifications.outbox.Backend"
+MAIL_TRANSPORT = (
     "django.core.mail.backends.smtp.EmailBackend" if _mail else "django.core.mail.backends.filebased.EmailBackend"
 )
+"""How mails leave the outbox: to the mail server, or, where none is named, into files."""
+MAIL_PER_HOUR = int(os.environ.get("KHIEN_MAIL_PER_HOUR", "20"))
+"""Mails to one person an hour; what is over it comes as a summary."""
 EMAIL_FILE_PATH = str(DATA / "mail")
 EMAIL_HOST = _mail
 EMAIL_PORT = int(os.environ.get("KHIEN_MAIL_PORT", "587"))

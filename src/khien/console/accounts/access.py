@@ -46,3 +46,9 @@ def needs(capability: str) -> Callable[[View], View]:
         return guarded
 
     return decorate
+
+
+def quiet(view: View) -> View:
+    """A view that pages ask by themselves: it keeps no session alive, so silence still ends one."""
+    view.quiet = True  # type: ignore[attr-defined]
+    return view

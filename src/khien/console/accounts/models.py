@@ -175,7 +175,7 @@ class ApiKey(models.Model):
 
 
 class LoginFailure(models.Model):
-    """A password or code that was wrong, or is being looked at. By e-mail as typed, whether there is such a user or not."""
+    """A password or code that was wrong, or is being looked at; by the e-mail as typed, whoever has it, or nobody."""
 
     email = models.CharField(max_length=254)
     address = models.CharField(max_length=64, blank=True)
