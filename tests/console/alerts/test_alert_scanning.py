@@ -1,0 +1,181 @@
+"""Finding alerts: whatever index is walked, a page holds what looking at every alert would give."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from khien.console.alerts import leads, scanning
+from khien.console.alerts.criteria import Criteria
+from khien.console.alerts.models import Alert, Tally
+from khien.console.alerts.scanning import After, find, find_all
+
+pytestmark = pytest.mark.django_db
+START = datetime(2026, 3, 1, tzinfo=UTC)
+WORDS = ("powershell", "encoded", "comsvcs", "mimikatz", "certutil", "rundll32")
+
+
+@pytest.fixture
+def alerts(province: Any, make_alert: Any) -> list[Alert]:
+    """150 alerts with everything drawn by lot; many share a moment, so that ids have to decide."""
+    lot = random.Random(7)
+    made = []
+    people = [None, None, province.health, province.analyst]
+    for _ in range(150):
+        status = lot.choice((0, 0, 1, 2))
+        made.append(
+            make_alert(
+                unit=lot.choice((None, "so-y-te", "benh-vien", "xa-mau")),
+                level=lot.randrange(5),
+                host=lot.choice(("web01", "web02", "db01", "db02")),
+                rule=lot.choice(("r1", "r2", "r3")),
+                at=START + timedelta(minutes=lot.randrange(40)),
+                status=status,
+                verdict=lot.choice(("benign", "false_positive", "")) if status == 2 else "",
+                owner=lot.choice(people),
+                count=lot.choice((1, 1, 2, 5, 9)),
+                event={"CommandLine": " ".join(lot.sample(WORDS, 2))},
+            )
+        )
+    return made
+
+
+def asked(province: Any) -> list[Criteria]:
+    units = {code: unit.pk for code, unit in province.units.items()}
+    own = frozenset((units["so-y-te"], units["benh-vien"]))
+    me = province.health.pk
+    return [
+        Criteria(),
+        Criteria({"status": frozenset((0,))}),
+        Criteria({"status": frozenset((0, 1)), "level": frozenset((3, 4))}),
+        Criteria({"unit_id": own}),
+        Criteria({"unit_id": own, "status": frozenset((2,)), "level": frozenset((0,))}),
+        Criteria({"unit_id": frozenset((None,))}),
+        Criteria({"unit_id": frozenset((None, units["xa-mau"])), "status": frozenset((0,))}),
+        Criteria({"owner_id": frozenset((me,)), "status": frozenset((0, 1))}),
+        Criteria({"owner_id": frozenset((None,)), "status": frozenset((0, 1))}),
+        Criteria({"owner_id": frozenset((None, me))}),
+        Criteria({"rule_id": frozenset(("r1", "r3")), "level": frozenset((4,))}),
+        Criteria({"entity_value": frozenset(("web01",)), "unit_id": own}),
+        Criteria({"verdict": frozenset(("benign",))}),
+        Criteria({"verdict": frozenset(("",))}),
+        Criteria({"status": frozenset((0,))}, without=(("level", frozenset((0, 1))), ("unit_id", frozenset((None,))))),
+        Criteria(without=(("unit_id", own), ("owner_id", frozenset((me, None))))),
+        Criteria(since=START + timedelta(minutes=10), until=START + timedelta(minutes=20)),
+        Criteria(prefix="web"),
+        Criteria({"level": frozenset((2,))}, prefix="db0", since=START + timedelta(minutes=5)),
+        Criteria({"rule_id": frozenset()}),
+    ]
+
+
+def plainly(found: Criteria) -> list[Alert]:
+    """By looking at every alert."""
+    return [alert for alert in Alert.objects.all() if found.matches(alert.__dict__)]
+
+
+KEYS = {
+    "last": lambda alert: (alert.last_at, alert.id),
+    "level": lambda alert: (alert.level, alert.last_at, alert.id),
+    "count": lambda alert: (alert.count, alert.last_at, alert.id),
+}
+
+
+@pytest.mark.parametrize("sort", scanning.SORTS)
+def test_pages_hold_everything_once_in_order(alerts: list[Alert], province: Any, sort: str) -> None:
+    for found in asked(province):
+        expected = [alert.pk for alert in sorted(plainly(found), key=KEYS[sort], reverse=True)]
+        got: list[int] = []
+        after = None
+        while True:
+            page = find(found, sort, after, 7)
+            got += page.ids
+            if not page.more:
+                break
+            last = Alert.objects.get(pk=page.ids[-1])
+            after = After(last.last_at, last.pk, last.level, last.count)
+        assert got == expected, found
+
+
+def test_every_index_gives_the_same(alerts: list[Alert], province: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = set()
+    for found in asked(province)[:-1]:
+        expected = [alert.pk for alert in sorted(plainly(found), key=KEYS["last"], reverse=True)]
+        totals = leads._totals()
+        for lead in [*leads._tallied(found, totals, 150), *leads._counted(found)]:
+            seen.add(lead.index.removesuffix("_prefix"))
+            with monkeypatch.context() as patch:
+                patch.setattr(leads, "choose", lambda *_, lead=lead: lead)
+                assert find(found, "last", None, 200).ids == expected, (found, lead)
+                assert find(found, "count", None, 200).ids == [
+                    alert.pk for alert in sorted(plainly(found), key=KEYS["count"], reverse=True)
+                ]
+                assert scanning.count(found) == len(expected)
+    assert seen >= {"alert_recent", "alert_state", "alert_unit", "alert_rule", "alert_entity", "alert_owner"}
+    assert seen >= {"alert_unassigned", "alert_verdict"}
+
+
+def test_counting_stops_at_its_bound(alerts: list[Alert]) -> None:
+    assert scanning.count(Criteria(), 20) == 21
+    assert scanning.count(Criteria(), 150) == 150
+
+
+@pytest.mark.parametrize("sparse", [0, 2_000])
+def test_content_is_searched_within_the_other_conditions(
+    alerts: list[Alert], province: Any, monkeypatch: pytest.MonkeyPatch, sparse: int
+) -> None:
+    monkeypatch.setattr(leads, "SPARSE", sparse)
+    monkeypatch.setattr(scanning, "_PORTIONS", (10, 20, 40))
+    for found in asked(province):
+        for texts in (("powershell",), ("mimikatz", "encoded"), ("power*",), ("web01 lsass",), ("nowhere",)):
+            wanted = Criteria(found.among, found.without, found.since, found.until, found.prefix, texts=texts)
+            expected = [
+                alert.pk
+                for alert in sorted(plainly(found), key=lambda alert: -alert.pk)
+                if all(text.rstrip("*") in words_of(alert) for text in texts)
+            ]
+            got: list[int] = []
+            after = None
+            while True:
+                page = find(wanted, after=after, most=6)
+                got += page.ids
+                if not page.more:
+                    break
+                after = After(id=page.stopped if page.stopped is not None else page.ids[-1])
+            assert got == expected, wanted
+            assert find_all(wanted, 1_000) == expected
+
+
+def words_of(alert: Alert) -> str:
+    return f"{alert.title} {alert.rule_id} {alert.entity_value} {alert.findings.get().record['event']['CommandLine']}".lower()
+
+
+def test_a_phrase_stands_together_and_accents_do_not_matter(make_alert: Any) -> None:
+    one = make_alert(event={"a": "Tải về tệp độc hại: C:\\Users\\an\\kế hoạch.exe"})
+    make_alert(event={"a": "tệp tải về"})
+    assert find(Criteria(texts=("tai ve tep",))).ids == [one.pk]
+    assert find(Criteria(texts=("KẾ HOẠCH.exe",))).ids == [one.pk]
+    assert find(Criteria(texts=("***",))).ids == []
+
+
+def test_hostile_texts_are_only_searched(make_alert: Any) -> None:
+    make_alert(event={"a": "x"})
+    for text in ("' OR 1=1 --", '" NEAR(a b)', "a:b", "x' <-> 'y", "\\", "%", "NOT", "AND OR", "{x}", "^x", "\0", "😀"):
+        find(Criteria(texts=(text,)))
+
+
+def test_time_being_up_is_said_and_one_can_go_on(
+    alerts: list[Alert], province: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leads, "SPARSE", 0)
+    monkeypatch.setattr(scanning, "SEARCH_SECONDS", 0.0)
+    monkeypatch.setattr(scanning, "_PORTIONS", (20, 20))
+    page = find(Criteria({"level": frozenset((4,))}, texts=("web*",)), most=5)
+    assert page.more
+    assert page.stopped is not None or len(page.ids) == 5
+
+
+def test_the_tally_is_what_counting_gives(alerts: list[Alert]) -> None:
+    assert sum(Tally.objects.values_list("n", flat=True)) == len(alerts)
