@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
-from django.http import FileResponse
 from django.utils.translation import gettext as _
 
 from khien.console.accounts.models import User
 from khien.console.files.models import StoredFile
+from khien.console.files.responses import SavedFile
 
 MOST_BYTES = 1 << 30
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|\u202a-\u202e\u2066-\u2069]+')
+_DAY = 86_400
+_UNSAFE = re.compile(
+    r'[\x00-\x1f\x7f-\x9f/\\:*?"<>|\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff\ud800-\udfff]+'
+)
+_RESERVED = re.compile(r"(?:CON|PRN|AUX|NUL|COM\d|LPT\d)(?:\.|$)", re.I)
 
 
 def folder() -> Path:
@@ -28,7 +35,7 @@ def folder() -> Path:
 
 
 def store(upload: UploadedFile, by: User | None, *, most: int = MOST_BYTES) -> StoredFile:
-    """Keep an upload. Raises ValidationError when it is larger than `most` bytes or empty."""
+    """Keep an upload. Raises ValidationError when it is empty, larger than `most` bytes, or finds no room."""
     place = folder()
     place.mkdir(parents=True, exist_ok=True, mode=0o750)
     part = place / f".{uuid.uuid4().hex}.part"
@@ -55,6 +62,10 @@ def store(upload: UploadedFile, by: User | None, *, most: int = MOST_BYTES) -> S
             part.chmod(0o440)
             part.rename(path)
             _sync(path.parent)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ValidationError(_("There is no room left to keep the file %(name)s.") % {"name": upload.name}) from error
     finally:
         part.unlink(missing_ok=True)
     return StoredFile.objects.create(
@@ -76,17 +87,47 @@ def open_file(stored: StoredFile) -> BinaryIO:
     return path_of(stored.sha256).open("rb")
 
 
-def download(stored: StoredFile) -> FileResponse:
+def pieces(stored: StoredFile, length: int = 1 << 20) -> Iterator[bytes]:
+    """The bytes from beginning to end."""
+    with open_file(stored) as handle:
+        while piece := handle.read(length):
+            yield piece
+
+
+def is_intact(stored: StoredFile) -> bool:
+    """Whether the bytes on disk are still those that were uploaded; not so when they are gone."""
+    sha, size = hashlib.sha256(), 0
+    try:
+        for piece in pieces(stored):
+            sha.update(piece)
+            size += len(piece)
+    except OSError:
+        return False
+    return sha.hexdigest() == stored.sha256 and size == stored.size
+
+
+def download(stored: StoredFile) -> SavedFile:
     """A response that is always saved, never shown: what was uploaded may be hostile."""
-    response = FileResponse(open_file(stored), as_attachment=True, filename=stored.name)
-    response["Content-Type"] = "application/octet-stream"
-    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    return response
+    return SavedFile(open_file(stored), stored.name)
 
 
 def safe_name(name: str) -> str:
-    """A file name without path, control or direction-changing characters."""
-    return _UNSAFE.sub("_", name).strip(" .")[-200:] or "file"
+    """A file name without path, control, invisible or direction-changing characters, that every system takes."""
+    safe = _UNSAFE.sub("_", name).strip(" .")[-200:].strip(" .") or "file"
+    return f"_{safe}" if _RESERVED.match(safe) else safe
+
+
+def clear_parts(now: float | None = None) -> int:
+    """Take away what broken uploads left behind more than a day ago; how many there were."""
+    cleared = 0
+    for part in folder().glob(".*.part"):
+        try:
+            if part.stat().st_mtime < (time.time() if now is None else now) - _DAY:
+                part.unlink()
+                cleared += 1
+        except FileNotFoundError:
+            continue
+    return cleared
 
 
 def _sync(directory: Path) -> None:
