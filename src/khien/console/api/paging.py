@@ -55,7 +55,7 @@ def page_of(rows: QuerySet[Any], wanted: PageQuery, *, changed: str = "updated_a
 
 def _read(cursor: str, kinds: tuple[type, ...]) -> list[Any]:
     try:
-        place = msgspec.json.decode(base64.urlsafe_b64decode(cursor.encode()), type=list)
+        place = msgspec.json.decode(base64.b64decode(cursor.encode(), b"-_", validate=True), type=list)
     except (ValueError, binascii.Error, msgspec.DecodeError):
         place = []
     if [type(each) for each in place] != list(kinds) or any(type(n) is int and abs(n) >= 2**63 for n in place):

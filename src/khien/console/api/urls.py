@@ -1,5 +1,7 @@
-"""Addresses of this part of the console."""
+"""Addresses of the API."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from khien.console.api.v1 import api
+
+urlpatterns = [path("v1/", api.urls)]
