@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from khien.console.alerts import feed
+from khien.console.alerts import exceptions, feed
 from khien.console.alerts.models import BulkAction
 from khien.console.chores import Chore
 
@@ -19,6 +19,7 @@ def forget_undo() -> None:
 
 
 CHORES: list[Chore] = [
+    Chore("alerts.exceptions", timedelta(minutes=5), exceptions.keep_exceptions),
     Chore("alerts.feed", timedelta(seconds=0.5), feed.run),
     Chore("alerts.forget_undo", timedelta(hours=1), forget_undo),
 ]

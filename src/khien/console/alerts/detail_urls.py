@@ -1,5 +1,22 @@
 """Addresses of one alert, and of exceptions from rules."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from khien.console.alerts.views import acting, detail, exceptions
+
+urlpatterns = [
+    path("<int:pk>/", detail.detail, name="detail"),
+    path("<int:pk>/panel/", detail.panel, name="panel"),
+    path("<int:pk>/sample/", detail.sample, name="sample"),
+    path("<int:pk>/neighbours/", detail.neighbours, name="neighbours"),
+    path("<int:pk>/act/", acting.act, name="act"),
+    path("new/", acting.new, name="new"),
+    path("exceptions/", exceptions.listing, name="exceptions"),
+    path("exceptions/new/", exceptions.new, name="exception_new"),
+    path("exceptions/draft/", exceptions.draft_text, name="exception_draft"),
+    path("exceptions/preview/", exceptions.preview, name="exception_preview"),
+    path("exceptions/preview/lake/", exceptions.preview_findings, name="exception_preview_lake"),
+    path("exceptions/<int:pk>/", exceptions.one, name="exception"),
+    path("exceptions/<int:pk>/prolong/", exceptions.prolong, name="exception_prolong"),
+    path("exceptions/<int:pk>/end/", exceptions.end, name="exception_end"),
+]

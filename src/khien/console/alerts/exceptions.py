@@ -52,6 +52,11 @@ def demand_exceptions(by: User) -> None:
         raise Forbidden(CAPABILITY)
 
 
+def may_except(user: User) -> bool:
+    """Whether a person may make exceptions."""
+    return user.may(CAPABILITY) and scope_ids(user) is None
+
+
 def owners(by: User) -> QuerySet[User]:
     """The people who may answer for an exception."""
     return (
