@@ -1,5 +1,13 @@
-"""Addresses of this part of the console."""
+"""Addresses of imports."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from khien.console.spreadsheets import views
+
+app_name = "spreadsheets"
+urlpatterns = [
+    path("", views.index, name="index"),
+    path("<slug:name>/new", views.new, name="new"),
+    path("<slug:name>/template", views.template, name="template"),
+    path("imports/<int:pk>/", views.preview, name="preview"),
+]

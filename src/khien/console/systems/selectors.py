@@ -5,13 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from django.db import transaction
 from django.db.models import Count, Max, Sum
 
-from khien.console.systems.models import InformationSystem
-from khien.console.systems.routing import Table, Target, name_key
+from khien.console.accounts.models import User
+from khien.console.audit.models import Entry
+from khien.console.systems import identifiers
+from khien.console.systems.models import InformationSystem, SystemQuerySet
+from khien.console.systems.routing import Table, Target, name_key, parsed
 from khien.console.units.models import Unit
+from khien.console.units.naming import says, words_of
 
 SECONDS_BETWEEN_LOOKS = 1.0
 """How long a process may go on with a register that another one has changed."""
@@ -80,3 +86,85 @@ def route(hostnames: Iterable[str], addresses: Iterable[str], unit_code: str) ->
     that are not active are passed over. A change elsewhere is known within a second.
     """
     return _compiled.table().route(hostnames, addresses, unit_code)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """A line of a system that another one says too. `system`: None when the person does not see it."""
+
+    line: str
+    system: InformationSystem | None
+    theirs: str
+
+
+def overlaps(user: User, system: InformationSystem, most: int = 20) -> list[Overlap]:
+    """Names and ranges of a system that are also in another active one. The narrower range and the longer name win."""
+    names = [identifiers.host_name(line.text) for line in identifiers.lines(system.hostnames)]
+    ranges = [(line.text, net) for line in identifiers.lines(system.address_ranges) for net in parsed(line.text)]
+    if not names and not ranges:
+        return []
+    seen = {each.pk: each for each in InformationSystem.objects.visible_to(user).filter(is_active=True)}
+    found: list[Overlap] = []
+    others = InformationSystem.objects.filter(is_active=True).exclude(pk=system.pk)
+    for pk, theirs_names, theirs_ranges in others.values_list("id", "hostnames", "address_ranges"):
+        theirs = [identifiers.host_name(line.text) for line in identifiers.lines(theirs_names)]
+        both = [(name, other) for name in names for other in theirs if _same_name(name, other)]
+        nets = [(line.text, net) for line in identifiers.lines(theirs_ranges) for net in parsed(line.text)]
+        both += [
+            (text, other_text)
+            for text, net in ranges
+            for other_text, other in nets
+            if net.version == other.version and net.overlaps(other)
+        ]
+        for mine, other in dict.fromkeys(both):
+            found.append(Overlap(mine, seen.get(pk), other if pk in seen else ""))
+            if len(found) >= most:
+                return found
+    return found
+
+
+def _same_name(one: str, other: str) -> bool:
+    """Whether a name is another's, or lies within its pattern. Two patterns only when they are equal."""
+    if one == other:
+        return True
+    if "*" in other and "*" not in one:
+        return fnmatchcase(one, other.replace("[", "[[]"))
+    if "*" in one and "*" not in other:
+        return fnmatchcase(other, one.replace("[", "[[]"))
+    return False
+
+
+def filtered(user: User, *, text: str = "", unit: str = "", level: str = "", state: str = "") -> SystemQuerySet:
+    """The register as a list: by words in name, code, host names or ranges; unit (with those below), level, state."""
+    rows: SystemQuerySet = InformationSystem.objects.visible_to(user).select_related("unit")
+    rows = rows if state == "all" else rows.filter(is_active=state != "inactive")
+    if unit.isdecimal() and len(unit) < 10:
+        chosen = Unit.objects.visible_to(user).filter(pk=int(unit)).first()
+        rows = rows.filter(unit__path__startswith=chosen.path) if chosen else rows.none()
+    if level in ("1", "2", "3", "4", "5"):
+        rows = rows.filter(level=int(level))
+    if words := words_of(text):
+        values = rows.values_list("id", "name", "code", "hostnames", "address_ranges", "unit__name")
+        kept = [pk for pk, *texts in values.iterator() if says(words, *texts)]
+        rows = rows.filter(pk__in=kept[:5000])
+    return rows
+
+
+def search_systems(user: User, text: str, limit: int = 5) -> list[InformationSystem]:
+    """Active systems whose name, code, host names or ranges say the words, marks and case aside."""
+    if not words_of(text) or not user.may("systems.view"):
+        return []
+    return list(filtered(user, text=text)[:limit])
+
+
+def system_choices(user: User) -> SystemQuerySet:
+    """The active systems a person may choose in a form."""
+    return InformationSystem.objects.visible_to(user).filter(is_active=True)
+
+
+def history_of(user: User, system: InformationSystem, limit: int = 20) -> list[Entry]:
+    """What was done to a system, latest first, for those who manage the register or read the trail."""
+    if not (user.may("systems.manage") or user.may("audit.view")):
+        return []
+    rows = Entry.objects.filter(target_type="systems.informationsystem", target_id=str(system.pk))
+    return list(rows.select_related("actor").order_by("-number")[:limit])

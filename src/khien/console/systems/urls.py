@@ -1,5 +1,13 @@
-"""Addresses of this part of the console."""
+"""Addresses of the register of systems."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from khien.console.systems import views
+
+app_name = "systems"
+urlpatterns = [
+    path("", views.systems, name="list"),
+    path("new", views.new, name="new"),
+    path("<int:pk>/", views.system, name="detail"),
+    path("<int:pk>/edit", views.edit, name="edit"),
+]
