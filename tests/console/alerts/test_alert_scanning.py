@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from khien.console.alerts import leads, scanning
 from khien.console.alerts.criteria import Criteria
 from khien.console.alerts.models import Alert, Tally
 from khien.console.alerts.scanning import After, find, find_all
+from khien.console.alerts.tally import ALL, Cell, cell
 
 pytestmark = pytest.mark.django_db
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -177,5 +179,11 @@ def test_time_being_up_is_said_and_one_can_go_on(
     assert page.stopped is not None or len(page.ids) == 5
 
 
-def test_the_tally_is_what_counting_gives(alerts: list[Alert]) -> None:
-    assert sum(Tally.objects.values_list("n", flat=True)) == len(alerts)
+def test_the_tally_and_its_sums_are_what_counting_gives(alerts: list[Alert]) -> None:
+    cells = Counter(
+        cell(alert.last_at, alert.unit_id, alert.level, alert.status) for alert in Alert.objects.order_by("id")
+    )
+    kept = {Cell(t.hour, t.unit, t.level, t.status): t.n for t in Tally.objects.all() if t.n}
+    assert {each: n for each, n in kept.items() if ALL not in each[:2]} == cells
+    assert sum(n for each, n in kept.items() if each.hour == ALL) == len(alerts)
+    assert sum(n for each, n in kept.items() if each.unit == ALL) == len(alerts)

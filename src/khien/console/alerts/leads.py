@@ -7,7 +7,6 @@ to a bound for the rest.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,16 +14,15 @@ from itertools import product
 from typing import Any
 
 from django.db import connection
-from django.db.models import Sum
 
+from khien.console.alerts import tally
 from khien.console.alerts.criteria import OPEN, Criteria
-from khien.console.alerts.models import Level, Status, Tally
+from khien.console.alerts.models import Level, Status
 
 SPARSE = 2_000
 MOST_BRANCHES = 400
 _A_BRANCH = 40
 """What a branch costs, in alerts looked at."""
-_KNOWN_SECONDS = 5.0
 _SINGLE = {
     "entity_value": ("alert_entity", ""),
     "rule_id": ("alert_rule", ""),
@@ -152,16 +150,6 @@ def _count_prefix(found: Criteria) -> int:
         return int(cursor.fetchone()[0])
 
 
-_known: tuple[float, str, Counter[tuple[int, int, int]]] = (0.0, "", Counter())
-
-
 def _totals() -> Counter[tuple[int, int, int]]:
-    """Alerts by unit (0: none), level and status; some seconds old, which is good enough to choose by."""
-    global _known
-    at, name, totals = _known
-    database = str(connection.settings_dict["NAME"])
-    if name != database or time.monotonic() - at > _KNOWN_SECONDS or sum(totals.values()) < SPARSE:
-        rows = Tally.objects.values_list("unit", "level", "status").annotate(all=Sum("n"))
-        totals = Counter({(unit, level, status): n for unit, level, status, n in rows})
-        _known = (time.monotonic(), database, totals)
-    return totals
+    """Alerts by unit (0: none), level and status."""
+    return tally.totals()

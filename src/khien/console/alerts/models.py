@@ -221,7 +221,7 @@ class SeenRule(models.Model):
 class Tally(models.Model):
     """How many alerts there are by the hour of their last finding, unit, level and status.
 
-    `hour`: hours since 1970 UTC. `unit`: the unit's id, 0 for none.
+    `hour`: hours since 1970 UTC. `unit`: the unit's id, 0 for none. -1 in either stands for all of them.
     """
 
     hour = models.IntegerField()
@@ -234,6 +234,7 @@ class Tally(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["hour", "unit", "level", "status"], name="alert_tally_once")
         ]
+        indexes: ClassVar = [models.Index(fields=["unit", "hour"], name="alert_tally_unit")]
 
 
 class FeedCursor(models.Model):
