@@ -130,7 +130,7 @@ def add_task(request: HttpRequest, body: TaskIn) -> Status:
     return Status(201, _shown(user, task.pk))
 
 
-@tasks.get("/{pk}", response=TaskWhole, auth=Key("tasks:read"), summary="One task with its history")
+@tasks.get("/{int:pk}", response=TaskWhole, auth=Key("tasks:read"), summary="One task with its history")
 def one_task(request: HttpRequest, pk: int) -> dict[str, Any]:
     """404 for one that is not seen."""
     return _shown(request.user, pk)
@@ -179,14 +179,14 @@ class NewDue(Reasoned):
     due_at: Moment
 
 
-@tasks.post("/{pk}/accept", response=TaskWhole, auth=Key("tasks:write"), summary="Accept a task")
+@tasks.post("/{int:pk}/accept", response=TaskWhole, auth=Key("tasks:write"), summary="Accept a task")
 def accept(request: HttpRequest, pk: int, body: Versioned) -> dict[str, Any]:
     """For the task's unit."""
     handling.accept(request.user, pk, body.version)
     return _shown(request.user, pk)
 
 
-@tasks.post("/{pk}/assign", response=TaskWhole, auth=Key("tasks:write"), summary="Hand a task to a person")
+@tasks.post("/{int:pk}/assign", response=TaskWhole, auth=Key("tasks:write"), summary="Hand a task to a person")
 def assign(request: HttpRequest, pk: int, body: Assigned) -> dict[str, Any]:
     """A person of the task's unit or below."""
     person = User.objects.visible_to(request.user).get(pk=body.assignee) if body.assignee else None
@@ -194,63 +194,63 @@ def assign(request: HttpRequest, pk: int, body: Assigned) -> dict[str, Any]:
     return _shown(request.user, pk)
 
 
-@tasks.post("/{pk}/report", response=TaskWhole, auth=Key("tasks:write"), summary="Report progress")
+@tasks.post("/{int:pk}/report", response=TaskWhole, auth=Key("tasks:write"), summary="Report progress")
 def report(request: HttpRequest, pk: int, body: Progress) -> dict[str, Any]:
     """In words and per cent."""
     handling.report(request.user, pk, body.version, text=body.text, percent=body.percent)
     return _shown(request.user, pk)
 
 
-@tasks.post("/{pk}/finish", response=TaskWhole, auth=Key("tasks:write"), summary="Report a task finished")
+@tasks.post("/{int:pk}/finish", response=TaskWhole, auth=Key("tasks:write"), summary="Report a task finished")
 def finish(request: HttpRequest, pk: int, body: Said) -> dict[str, Any]:
     """It then waits for a check."""
     handling.finish(request.user, pk, body.version, text=body.text)
     return _shown(request.user, pk)
 
 
-@tasks.post("/{pk}/ask-more-time", response=TaskWhole, auth=Key("tasks:write"), summary="Ask for more time")
+@tasks.post("/{int:pk}/ask-more-time", response=TaskWhole, auth=Key("tasks:write"), summary="Ask for more time")
 def ask_more_time(request: HttpRequest, pk: int, body: MoreTime) -> dict[str, Any]:
     """Answered by who checks the task."""
     handling.ask_more_time(request.user, pk, body.version, until=body.until, reason=body.reason)
     return _shown(request.user, pk)
 
 
-@tasks.post("/{pk}/confirm", response=TaskWhole, auth=Key("tasks:write"), summary="Confirm that it is done")
+@tasks.post("/{int:pk}/confirm", response=TaskWhole, auth=Key("tasks:write"), summary="Confirm that it is done")
 def confirm(request: HttpRequest, pk: int, body: Confirmed) -> dict[str, Any]:
     """For who checks the task."""
     checking.confirm(request.user, pk, body.version, text=body.text)
     return _shown(request.user, pk)
 
 
-@tasks.post("/{pk}/send-back", response=TaskWhole, auth=Key("tasks:write"), summary="Send a finished task back")
+@tasks.post("/{int:pk}/send-back", response=TaskWhole, auth=Key("tasks:write"), summary="Send a finished task back")
 def send_back(request: HttpRequest, pk: int, body: Reasoned) -> dict[str, Any]:
     """With the reason."""
     checking.send_back(request.user, pk, body.version, reason=body.reason)
     return _shown(request.user, pk)
 
 
-@tasks.post("/{pk}/grant", response=TaskWhole, auth=Key("tasks:write"), summary="Grant more time")
+@tasks.post("/{int:pk}/grant", response=TaskWhole, auth=Key("tasks:write"), summary="Grant more time")
 def grant(request: HttpRequest, pk: int, body: Granted) -> dict[str, Any]:
     """As asked for, or until another time."""
     checking.grant(request.user, pk, body.version, until=body.until, text=body.text)
     return _shown(request.user, pk)
 
 
-@tasks.post("/{pk}/refuse", response=TaskWhole, auth=Key("tasks:write"), summary="Refuse more time")
+@tasks.post("/{int:pk}/refuse", response=TaskWhole, auth=Key("tasks:write"), summary="Refuse more time")
 def refuse(request: HttpRequest, pk: int, body: Reasoned) -> dict[str, Any]:
     """With the reason."""
     checking.refuse(request.user, pk, body.version, reason=body.reason)
     return _shown(request.user, pk)
 
 
-@tasks.post("/{pk}/change-due", response=TaskWhole, auth=Key("tasks:write"), summary="Change the due time")
+@tasks.post("/{int:pk}/change-due", response=TaskWhole, auth=Key("tasks:write"), summary="Change the due time")
 def change_due(request: HttpRequest, pk: int, body: NewDue) -> dict[str, Any]:
     """With the reason."""
     checking.change_due(request.user, pk, body.version, due_at=body.due_at, reason=body.reason)
     return _shown(request.user, pk)
 
 
-@tasks.post("/{pk}/cancel", response=TaskWhole, auth=Key("tasks:write"), summary="Cancel a task")
+@tasks.post("/{int:pk}/cancel", response=TaskWhole, auth=Key("tasks:write"), summary="Cancel a task")
 def cancel(request: HttpRequest, pk: int, body: Reasoned) -> dict[str, Any]:
     """With the reason."""
     checking.cancel(request.user, pk, body.version, reason=body.reason)
@@ -346,20 +346,22 @@ def draft_directive(request: HttpRequest, body: DirectiveIn) -> Status:
     return Status(201, _directive(user, made.pk))
 
 
-@directives.get("/{pk}", response=DirectiveWhole, auth=Key("directives:read"), summary="One directive with its units")
+@directives.get(
+    "/{int:pk}", response=DirectiveWhole, auth=Key("directives:read"), summary="One directive with its units"
+)
 def one_directive(request: HttpRequest, pk: int) -> Directive:
     """404 for one that is not seen."""
     return _directive(request.user, pk)
 
 
-@directives.post("/{pk}/issue", response=DirectiveWhole, auth=Key("directives:write"), summary="Issue a draft")
+@directives.post("/{int:pk}/issue", response=DirectiveWhole, auth=Key("directives:write"), summary="Issue a draft")
 def issue_directive(request: HttpRequest, pk: int, body: IssueIn) -> Directive:
     """Each unit gets its task."""
     issuing.issue(request.user, pk, body.version, number=body.number)
     return _directive(request.user, pk)
 
 
-@directives.post("/{pk}/close", response=DirectiveWhole, auth=Key("directives:write"), summary="Close a directive")
+@directives.post("/{int:pk}/close", response=DirectiveWhole, auth=Key("directives:write"), summary="Close a directive")
 def close_directive(request: HttpRequest, pk: int, body: Versioned) -> Directive:
     """When all its tasks are over."""
     issuing.close(request.user, pk, body.version)
@@ -367,7 +369,7 @@ def close_directive(request: HttpRequest, pk: int, body: Versioned) -> Directive
 
 
 @directives.post(
-    "/{pk}/withdraw", response=DirectiveWhole, auth=Key("directives:write"), summary="Withdraw a directive"
+    "/{int:pk}/withdraw", response=DirectiveWhole, auth=Key("directives:write"), summary="Withdraw a directive"
 )
 def withdraw_directive(request: HttpRequest, pk: int, body: Reasoned) -> Directive:
     """Its open tasks are cancelled."""
@@ -410,7 +412,9 @@ def list_sessions(request: HttpRequest, page: PageParameters) -> dict[str, Any]:
     return page_of(Session.objects.visible_to(request.user), page)
 
 
-@sessions.get("/{pk}", response=SessionWhole, auth=Key("directives:read"), summary="One session with its conclusions")
+@sessions.get(
+    "/{int:pk}", response=SessionWhole, auth=Key("directives:read"), summary="One session with its conclusions"
+)
 def one_session(request: HttpRequest, pk: int) -> Session:
     """404 for one that is not seen."""
     return seen(Session.objects.visible_to(request.user).prefetch_related("conclusions"), pk)

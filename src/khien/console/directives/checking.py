@@ -16,7 +16,7 @@ from khien.console.accounts.models import User
 from khien.console.directives.handling import finish_step, held, kept
 from khien.console.directives.models import OPEN, OWED, StepKind, Task, TaskState
 from khien.console.directives.rights import demand_checks, people_of
-from khien.console.directives.tasks import fields_of, step, tell
+from khien.console.directives.tasks import fields_of, step, tell, write_timeline
 
 
 def _checked(by: User, pk: int, version: int | None, states: Collection[str]) -> Task:
@@ -34,6 +34,7 @@ def confirm(by: User, pk: int, version: int | None, *, text: str = "") -> Task:
     task.state, task.closed_at = TaskState.DONE, timezone.now()
     step(by, task, StepKind.DONE, text, before=was)
     finish_step(by, task, "confirm", before)
+    write_timeline(by, task, CHECKED)
     tell(task, owners(task), "task.done", DONE, besides=by)
     return task
 
@@ -50,6 +51,7 @@ def send_back(by: User, pk: int, version: int | None, *, reason: str) -> Task:
     task.progress = last.data.get("percent", 0) if last else 0
     step(by, task, StepKind.SENT_BACK, reason)
     finish_step(by, task, "send_back", before)
+    write_timeline(by, task, RETURNED)
     tell(task, owners(task), "task.sent_back", SENT_BACK, besides=by)
     return task
 
@@ -110,6 +112,7 @@ def end(by: User, task: Task, reason: str) -> None:
     task.state, task.closed_at, task.wanted_due_at = TaskState.CANCELLED, timezone.now(), None
     step(by, task, StepKind.CANCELLED, reason)
     finish_step(by, task, "cancel", before)
+    write_timeline(by, task, CALLED_OFF)
     tell(task, owners(task), "task.cancelled", CANCELLED, besides=by)
 
 
@@ -148,3 +151,6 @@ GRANTED = gettext_noop("More time until %(due)s: %(task)s")
 REFUSED = gettext_noop("More time refused: %(task)s")
 DUE = gettext_noop("Due time now %(due)s: %(task)s")
 CANCELLED = gettext_noop("No longer to be done: %(task)s")
+CHECKED = gettext_noop("%(unit)s has done: %(task)s")
+RETURNED = gettext_noop("Sent back to %(unit)s: %(task)s")
+CALLED_OFF = gettext_noop("%(unit)s need no longer do: %(task)s")

@@ -30,7 +30,7 @@ from khien.console.directives.models import (
     TaskStepFile,
 )
 from khien.console.directives.rights import checkers, demand_checks, demand_handles, handles
-from khien.console.directives.tasks import demand_assignable, fields_of, step, tell
+from khien.console.directives.tasks import demand_assignable, fields_of, step, tell, write_timeline
 from khien.console.files.services import store
 
 MOST_FILES = 20
@@ -50,7 +50,7 @@ _KEPT = (
     "closed_at",
 )
 _TIMES = frozenset(("due_at", "wanted_due_at", "accepted_at", "finished_at", "closed_at"))
-_RETURNABLE = frozenset((StepKind.ACCEPTED, StepKind.ASSIGNED, StepKind.FINISHED, StepKind.DONE))
+RETURNABLE = frozenset((StepKind.ACCEPTED, StepKind.ASSIGNED, StepKind.FINISHED, StepKind.DONE))
 
 
 def held(by: User, pk: int, version: int | None, states: Collection[str], *, capability: str = "tasks.work") -> Task:
@@ -142,6 +142,7 @@ def finish(by: User, pk: int, version: int | None, *, text: str, files: Iterable
     task.wanted_due_at, task.sent_back = None, False
     _hand_in(by, step(by, task, StepKind.FINISHED, text, before=was), files)
     finish_step(by, task, "finish", before)
+    write_timeline(by, task, FINISHED)
     tell(task, checkers(task), "task.finished", FINISHED, besides=by)
     return task
 
@@ -163,20 +164,24 @@ def ask_more_time(by: User, pk: int, version: int | None, *, until: datetime, re
     return task
 
 
+def returnable(user: User, task: Task, last: TaskStep | None) -> bool:
+    """Whether a person can still take the last step of a task back."""
+    return (
+        last is not None
+        and last.by_id == user.pk
+        and last.kind in RETURNABLE
+        and bool(last.before)
+        and timezone.now() - last.at <= UNDO
+        and (task.directive is None or task.directive.state == DirectiveState.ISSUED)
+    )
+
+
 @transaction.atomic
 def take_back(by: User, pk: int, version: int | None) -> Task:
     """Undo one's own last step: accepting, handing to a person, finishing or checking, for ten minutes."""
     task = held(by, pk, version, (*OPEN, TaskState.DONE))
     last = task.steps.order_by("-at", "-id").first()
-    possible = (
-        last is not None
-        and last.by_id == by.pk
-        and last.kind in _RETURNABLE
-        and bool(last.before)
-        and timezone.now() - last.at <= UNDO
-        and (task.directive is None or task.directive.state == DirectiveState.ISSUED)
-    )
-    if last is None or not possible:
+    if last is None or not returnable(by, task, last):
         raise ValidationError(_("This step can no longer be taken back."))
     if last.kind == StepKind.DONE:
         demand_checks(by, task)

@@ -27,7 +27,7 @@ def shown(tasks: TaskQuerySet) -> TaskQuerySet:
     return tasks.select_related("unit", "assignee", "incident", "directive", "directive__conclusion__session")
 
 
-def overdue_first(tasks: TaskQuerySet, *then: str, now: datetime | None = None) -> TaskQuerySet:
+def overdue_first(tasks: TaskQuerySet, *then: Any, now: datetime | None = None) -> TaskQuerySet:
     """Overdue ones on top, those that are over last, within that as told."""
     rank = Case(
         When(state__in=OWED, due_at__lt=now or timezone.now(), then=Value(0)),

@@ -122,3 +122,12 @@ def tell(
         url=f"/tasks/{task.pk}/",
         urgent=kind.startswith("task.overdue"),
     )
+
+
+def write_timeline(by: User, task: Task, text: str) -> None:
+    """Tell of a step in the timeline of the task's incident, if it has one."""
+    if task.incident is not None:
+        from khien.console.incidents.timeline import add_entry
+
+        params = {"unit": str(task.unit), "task": task.title}
+        add_entry(by, task.incident, "task", text, data={"params": params, "task": task.pk})

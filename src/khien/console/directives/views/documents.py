@@ -1,0 +1,32 @@
+"""Sessions and directives as Word and PDF."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from khien.console.audit.services import record
+from khien.console.files.services import safe_name
+from khien.documents.official import Document, render_docx, render_pdf
+
+TYPES = {
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "pdf": "application/pdf",
+}
+
+
+def document_response(
+    request: HttpRequest, target: models.Model, document: Document, name: str, kind: str
+) -> HttpResponse:
+    """The document as a file to save; written into the audit trail as an export."""
+    body = render_pdf(document) if kind == "pdf" else render_docx(document)
+    record(request.user, "export", target, after={"format": kind, "bytes": len(body)})
+    file = f"{safe_name(name)}-{timezone.localtime():%Y%m%d}.{kind}"
+    return HttpResponse(
+        body, content_type=TYPES[kind], headers={"Content-Disposition": f'attachment; filename="{_ascii(file)}"'}
+    )
+
+
+def _ascii(name: str) -> str:
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-._") else "-" for letter in name)
