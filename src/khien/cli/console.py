@@ -100,6 +100,32 @@ def worker(data: DataOption = None, live: LiveOption = None) -> None:
     serving.work()
 
 
+@app.command("create-admin")
+def create_admin(
+    email: Annotated[str, typer.Option(help="E-mail, the account's name.")],
+    name: Annotated[str, typer.Option(help="The person's name.")],
+    unit: Annotated[str, typer.Option(help="Code of the unit; default: the standing office, made if missing.")] = "",
+    data: DataOption = None,
+) -> None:
+    """Make the first administrator and print a link that sets the password; for one that exists, a new link."""
+    set_up(data)
+    from django.core.exceptions import ObjectDoesNotExist, ValidationError
+    from django.db import DatabaseError
+
+    from khien.console.accounts.first_administrator import create_administrator
+
+    try:
+        user, link = create_administrator(email, name, unit)
+    except ValidationError as error:
+        raise UsageError(" ".join(error.messages).rstrip("."), email, "Give another e-mail") from error
+    except ObjectDoesNotExist as error:
+        raise UsageError("there is no such unit", unit, "Give the code of a unit, or leave --unit out") from error
+    except DatabaseError as error:
+        raise UsageError(f"the database cannot be used: {error}", "", "Run: khien console migrate") from error
+    typer.echo(f"{user.name} <{user.email}>, administrator of {user.unit}")
+    typer.echo(f"This link sets the password, once, within three days:\n{link}")
+
+
 @app.command()
 def migrate(data: DataOption = None) -> None:
     """Bring the database to this version's tables; safe to repeat."""

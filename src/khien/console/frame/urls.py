@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from khien.console.frame import views
+from khien.console.frame import settings_page, views
 
 urlpatterns = [
     path("health", views.health, name="health"),
     path("language", views.language, name="language"),
     path("appearance", views.appearance, name="appearance"),
+    path("settings/", settings_page.console_settings, name="console_settings"),
 ]
