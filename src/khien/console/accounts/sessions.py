@@ -57,7 +57,7 @@ def begin(request: HttpRequest) -> None:
 
 
 def _expire(request: HttpRequest, user: User, why: str) -> None:
-    record(user, "session.expire", user, after={"why": why})
+    record(user, "account.session_expire", user, after={"why": why})
     key, language = request.session.session_key, request.session.get(LANGUAGE)
     request.expired = True  # the sign-out that follows is no deed of the person
     logout(request)
@@ -105,7 +105,7 @@ def _end(by: User, owner: User, sessions: Iterable[UserSession]) -> int:
     count = 0
     with transaction.atomic():
         for session in sessions:
-            record(by, "session.end", owner, after={"address": session.ip, "agent": session.user_agent})
+            record(by, "account.session_end", owner, after={"address": session.ip, "agent": session.user_agent})
             session.end()
             count += 1
     return count

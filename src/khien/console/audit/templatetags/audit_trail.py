@@ -1,0 +1,29 @@
+"""Entries in words."""
+
+from __future__ import annotations
+
+from django import template
+
+from khien.console.audit.actions import label
+from khien.console.audit.changes import Change, changes
+from khien.console.audit.models import Entry
+
+register = template.Library()
+
+
+@register.filter
+def action_label(action: str) -> str:
+    """An action in words."""
+    return label(action)
+
+
+@register.filter
+def changes_of(entry: Entry) -> list[Change]:
+    """The entry's before and after, field by field."""
+    return changes(entry.before, entry.after)
+
+
+@register.filter
+def changed_names(entry: Entry) -> str:
+    """The names of the fields that changed, for a line in a list."""
+    return ", ".join(each.name for each in changes(entry.before, entry.after) if each.kind != "same")
