@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from datetime import timedelta
 
@@ -10,32 +9,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from khien.console.accounts.keys import create_key
+from console_api import Api
 from khien.console.directives.models import Task
 from khien.console.directives.tasks import create_task
 from khien.console.incidents.models import Incident
 from khien.console.incidents.services import open_incident
 
 pytestmark = pytest.mark.django_db
-ALL = ("alerts:read", "alerts:write", "incidents:read", "incidents:write", "tasks:read", "tasks:write", "units:read")
-
-
-class Api:
-    """A program with a key."""
-
-    def __init__(self, user, *scopes):
-        wanted = scopes or ALL
-        from khien.console.accounts.keys import scopes_for
-
-        allowed = {name for name, _ in scopes_for(user)}
-        chosen = [each for each in wanted if each in allowed]
-        _, self.secret = create_key(user, "test", chosen, timezone.now() + timedelta(days=1))
-        self.client = Client()
-
-    def __call__(self, method, path, body=None, **headers):
-        made = {"Authorization": f"Bearer {self.secret}", **headers}
-        data = json.dumps(body) if body is not None else ""
-        return self.client.generic(method, f"/api/v1{path}", data, "application/json", headers=made)
 
 
 def task(province, unit="so-y-te", by="analyst", **fields):
@@ -118,7 +98,7 @@ def test_a_unit_takes_a_task_from_sent_to_done(province):
     assert unit("POST", f"/tasks/{made.pk}/confirm", {}).status_code == 403
     done = office("POST", f"/tasks/{made.pk}/confirm", {}).json()
     assert done["state"] == "done"
-    assert [each["kind"] for each in done["steps"]][0] == "created"
+    assert done["steps"][0]["kind"] == "created"
 
 
 def test_who_comes_second_is_told(province):

@@ -6,6 +6,7 @@ from ninja import NinjaAPI
 from ninja.throttling import AuthRateThrottle
 
 from khien import __version__
+from khien.console.alerts.api import alerts
 from khien.console.api import errors
 from khien.console.directives.api import directives, sessions, tasks
 from khien.console.incidents.api import incidents
@@ -30,6 +31,7 @@ api = NinjaAPI(
     throttle=[AuthRateThrottle("1200/m")],
 )
 errors.register(api)
+api.add_router("/alerts", alerts)
 api.add_router("/incidents", incidents)
 api.add_router("/tasks", tasks)
 api.add_router("/directives", directives)

@@ -95,8 +95,12 @@ def check_address(url: str) -> str:
     return str(found[0][4][0])
 
 
-def collect(present: Callable[[models.Model], Any]) -> int:
-    """Make deliveries of what has happened since the last time; how many. `present`: a thing as the API shows it."""
+Present = Callable[[User, models.Model], Any]
+"""A thing as the API shows it to a person."""
+
+
+def collect(present: Present) -> int:
+    """Make deliveries of what has happened since the last time; how many."""
     with transaction.atomic():
         hooks = list(Webhook.objects.filter(is_active=True).select_related("owner__unit"))
         made = _from_audit(hooks, present) + _from_alerts(hooks, present)
@@ -110,7 +114,7 @@ def _mark(name: str, latest: Callable[[], int]) -> Mark:
     return mark or Mark.objects.create(name=name, number=latest())
 
 
-def _from_audit(hooks: list[Webhook], present: Callable[[models.Model], Any]) -> list[Delivery]:
+def _from_audit(hooks: list[Webhook], present: Present) -> list[Delivery]:
     mark = _mark("audit", lambda: Entry.objects.order_by("-number").values_list("number", flat=True).first() or 0)
     entries = list(Entry.objects.filter(number__gt=mark.number).order_by("number")[:_AT_ONCE])
     if not entries:
@@ -125,7 +129,7 @@ def _from_audit(hooks: list[Webhook], present: Callable[[models.Model], Any]) ->
     return made
 
 
-def _from_alerts(hooks: list[Webhook], present: Callable[[models.Model], Any]) -> list[Delivery]:
+def _from_alerts(hooks: list[Webhook], present: Present) -> list[Delivery]:
     mark = _mark("alerts", lambda: Alert.objects.order_by("-pk").values_list("pk", flat=True).first() or 0)
     new = list(Alert.objects.filter(pk__gt=mark.number).order_by("pk").values_list("pk", "arrived_at")[:_AT_ONCE])
     if not new:
@@ -144,7 +148,7 @@ def _deliveries(
     model: type[models.Model],
     pks: list[int],
     at: Any,
-    present: Callable[[models.Model], Any],
+    present: Present,
 ) -> list[Delivery]:
     made = []
     for hook in hooks:
@@ -161,7 +165,7 @@ def _deliveries(
                 "event": event,
                 "at": at,
                 "about": {"type": kind, "id": thing.pk, "number": getattr(thing, "number", None)},
-                "data": present(thing),
+                "data": present(hook.owner, thing),
             }
             text = json.dumps(body, cls=DjangoJSONEncoder, ensure_ascii=False)
             made.append(Delivery(webhook=hook, event=event, about=f"{kind} {thing.pk}", body=text))

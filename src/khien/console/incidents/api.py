@@ -207,7 +207,7 @@ def open_incident(request: HttpRequest, body: IncidentIn) -> Status:
     return Status(201, whole(user, made.pk))
 
 
-@incidents.get("/{pk}", response=IncidentWhole, auth=Key("incidents:read"), summary="One incident, whole")
+@incidents.get("/{int:pk}", response=IncidentWhole, auth=Key("incidents:read"), summary="One incident, whole")
 def one_incident(request: HttpRequest, pk: int) -> dict[str, Any]:
     """404 for one that is not seen. A look at a sensitive one is in the audit trail."""
     incident = seen(Incident.objects.visible_to(request.user), pk)
@@ -216,7 +216,7 @@ def one_incident(request: HttpRequest, pk: int) -> dict[str, Any]:
     return whole(request.user, pk)
 
 
-@incidents.patch("/{pk}", response=IncidentWhole, auth=Key("incidents:write"), summary="Change an incident")
+@incidents.patch("/{int:pk}", response=IncidentWhole, auth=Key("incidents:write"), summary="Change an incident")
 def change_incident(request: HttpRequest, pk: int, body: IncidentChange) -> dict[str, Any]:
     """Only the fields that are sent."""
     fields = body.dict(exclude_unset=True, exclude={"version"})
@@ -254,28 +254,28 @@ class MergeIn(Schema):
     into: int = Id
 
 
-@incidents.post("/{pk}/status", response=IncidentWhole, auth=Key("incidents:write"), summary="Set the state")
+@incidents.post("/{int:pk}/status", response=IncidentWhole, auth=Key("incidents:write"), summary="Set the state")
 def set_status(request: HttpRequest, pk: int, body: StatusIn) -> dict[str, Any]:
     """Open, contained or resolved."""
     services.set_status(request.user, pk, body.version, body.status)
     return whole(request.user, pk)
 
 
-@incidents.post("/{pk}/close", response=IncidentWhole, auth=Key("incidents:write"), summary="Close an incident")
+@incidents.post("/{int:pk}/close", response=IncidentWhole, auth=Key("incidents:write"), summary="Close an incident")
 def close_incident(request: HttpRequest, pk: int, body: ClosingIn) -> dict[str, Any]:
     """Needs cause, effect and lessons."""
     services.close_incident(request.user, pk, **body.dict())
     return whole(request.user, pk)
 
 
-@incidents.post("/{pk}/reopen", response=IncidentWhole, auth=Key("incidents:write"), summary="Open it again")
+@incidents.post("/{int:pk}/reopen", response=IncidentWhole, auth=Key("incidents:write"), summary="Open it again")
 def reopen_incident(request: HttpRequest, pk: int, body: ReopenIn) -> dict[str, Any]:
     """With the reason."""
     services.reopen_incident(request.user, pk, body.version, reason=body.reason)
     return whole(request.user, pk)
 
 
-@incidents.post("/{pk}/merge", response=IncidentWhole, auth=Key("incidents:write"), summary="Merge into another")
+@incidents.post("/{int:pk}/merge", response=IncidentWhole, auth=Key("incidents:write"), summary="Merge into another")
 def merge_incident(request: HttpRequest, pk: int, body: MergeIn) -> dict[str, Any]:
     """The answer is the incident it was merged into."""
     target = merging.merge(request.user, pk, body.version, body.into)
@@ -309,21 +309,21 @@ class SentIn(Schema):
     confirmation: str = Field("", max_length=5_000)
 
 
-@incidents.get("/{pk}/entries", response=list[EntryOut], auth=Key("incidents:read"), summary="The timeline")
+@incidents.get("/{int:pk}/entries", response=list[EntryOut], auth=Key("incidents:read"), summary="The timeline")
 def list_entries(request: HttpRequest, pk: int) -> list[Any]:
     """What people and the system wrote, oldest first."""
     incident = seen(Incident.objects.visible_to(request.user), pk)
     return list(incident.entries.select_related("by").order_by("at", "pk")[:5000])
 
 
-@incidents.post("/{pk}/entries", response={201: EntryOut}, auth=Key("incidents:write"), summary="Write an entry")
+@incidents.post("/{int:pk}/entries", response={201: EntryOut}, auth=Key("incidents:write"), summary="Write an entry")
 def add_entry(request: HttpRequest, pk: int, body: EntryIn) -> Status:
     """A note, an action of ours, or an event of the attack."""
     return Status(201, timeline.write_entry(request.user, pk, kind=body.kind, text=body.text, at=body.at))
 
 
 @incidents.post(
-    "/{pk}/indicators", response={201: list[IndicatorOut]}, auth=Key("incidents:write"), summary="Add indicators"
+    "/{int:pk}/indicators", response={201: list[IndicatorOut]}, auth=Key("incidents:write"), summary="Add indicators"
 )
 def add_indicators(request: HttpRequest, pk: int, body: IndicatorsIn) -> Status:
     """The answer holds the new ones; those already there are passed over."""
@@ -331,13 +331,13 @@ def add_indicators(request: HttpRequest, pk: int, body: IndicatorsIn) -> Status:
     return Status(201, indicators.add_indicators(request.user, pk, values, tlp=body.tlp, note=body.note))
 
 
-@incidents.post("/clocks/{pk}/sent", response=ClockOut, auth=Key("incidents:write"), summary="A legal report was sent")
+@incidents.post("/clocks/{int:pk}/sent", response=ClockOut, auth=Key("incidents:write"), summary="A legal report was sent")
 def clock_sent(request: HttpRequest, pk: int, body: SentIn) -> Any:
     """When, under which number, to whom. `pk`: of the clock."""
     return clocks.mark_sent(request.user, pk, **body.dict())
 
 
-@incidents.post("/clocks/{pk}/waive", response=ClockOut, auth=Key("incidents:write"), summary="No report, with reason")
+@incidents.post("/clocks/{int:pk}/waive", response=ClockOut, auth=Key("incidents:write"), summary="No report, with reason")
 def clock_waived(request: HttpRequest, pk: int, body: ReopenIn) -> Any:
     """Why a legal report is not sent. `pk`: of the clock."""
     return clocks.waive(request.user, pk, body.version, reason=body.reason)

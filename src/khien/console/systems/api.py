@@ -36,7 +36,7 @@ def list_systems(request: HttpRequest, page: PageParameters) -> dict[str, Any]:
     return page_of(InformationSystem.objects.visible_to(request.user).select_related("unit"), page)
 
 
-@systems.get("/{pk}", response=SystemOut, auth=Key("systems:read"), summary="One system")
+@systems.get("/{int:pk}", response=SystemOut, auth=Key("systems:read"), summary="One system")
 def one_system(request: HttpRequest, pk: int) -> InformationSystem:
     """404 for one that is not seen."""
     return seen(InformationSystem.objects.visible_to(request.user).select_related("unit"), pk)

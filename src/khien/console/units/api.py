@@ -45,7 +45,7 @@ def list_units(request: HttpRequest, page: PageParameters) -> dict[str, Any]:
     return page_of(Unit.objects.visible_to(request.user).select_related("kind"), page)
 
 
-@units.get("/{pk}", response=UnitOut, auth=Key("units:read"), summary="One unit")
+@units.get("/{int:pk}", response=UnitOut, auth=Key("units:read"), summary="One unit")
 def one_unit(request: HttpRequest, pk: int) -> Unit:
     """404 for one that is not seen."""
     return seen(Unit.objects.visible_to(request.user).select_related("kind"), pk)
