@@ -101,7 +101,7 @@ def test_moving_takes_the_whole_part_of_the_tree_along(province):
 
 @pytest.mark.parametrize("target", ["so-y-te", "benh-vien"])
 def test_a_unit_never_becomes_part_of_itself(province, target):
-    with pytest.raises(ValidationError, match=r"part of itself"):
+    with pytest.raises(ValidationError):
         services.move_unit(province.admin, province.units["so-y-te"].pk, None, province.units[target])
 
 

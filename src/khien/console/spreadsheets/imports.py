@@ -144,6 +144,7 @@ def _preview(user: User, importer: Importer, sheet: Sheet) -> Preview:
     known.keys = set(keys)
     existing = importer.existing(user, known.keys)
     taken = importer.taken(user, known.keys - set(existing))
+    known.keys -= taken
     often = Counter(keys)
     rows: list[Row] = []
     for place, (number, raw) in enumerate(sheet.rows if not errors else ()):
