@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -87,6 +88,7 @@ def signed_in() -> Callable[..., Client]:
         client.force_login(user)
         session = client.session
         session["second_factor"] = True
+        session["began"] = session["seen"] = time.time()
         session["language"] = language
         session.save()
         return client

@@ -82,9 +82,9 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "allauth.usersessions.middleware.UserSessionsMiddleware",
     "khien.console.frame.middleware.PrivateMiddleware",
     "khien.console.audit.middleware.OriginMiddleware",
+    "khien.console.accounts.middleware.SessionMiddleware",
     "khien.console.api.idempotency.IdempotencyMiddleware",
     "khien.console.accounts.middleware.SecondFactorMiddleware",
 ]
@@ -162,6 +162,8 @@ MFA_ADAPTER = "khien.console.accounts.adapter.MfaAdapter"
 MFA_FORMS = {
     "authenticate": "khien.console.accounts.factors.AuthenticateForm",
     "reauthenticate": "khien.console.accounts.factors.ReauthenticateForm",
+    "authenticate_webauthn": "khien.console.accounts.factors.AuthenticateKeyForm",
+    "login_webauthn": "khien.console.accounts.factors.LoginKeyForm",
     "reauthenticate_webauthn": "khien.console.accounts.factors.ReauthenticateKeyForm",
     "activate_totp": "khien.console.accounts.factors.ActivateAppForm",
     "add_webauthn": "khien.console.accounts.factors.AddKeyForm",

@@ -16,7 +16,12 @@ from allauth.mfa.totp.forms import ActivateTOTPForm
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from allauth.mfa.utils import decrypt
 from allauth.mfa.webauthn.forms import AddWebAuthnForm as AllauthAddWebAuthnForm
-from allauth.mfa.webauthn.forms import EditWebAuthnForm, ReauthenticateWebAuthnForm
+from allauth.mfa.webauthn.forms import (
+    AuthenticateWebAuthnForm,
+    EditWebAuthnForm,
+    LoginWebAuthnForm,
+    ReauthenticateWebAuthnForm,
+)
 from django import forms
 from django.db import transaction
 from django.utils.functional import Promise
@@ -100,7 +105,25 @@ class ActivateAppForm(ActivateTOTPForm):
         self.fields["code"].widget.attrs.update(inputmode="numeric")
 
 
-class ReauthenticateKeyForm(ReauthenticateWebAuthnForm):
+class _Hardened:
+    """What is no credential at all is a wrong one, not a failure of the console."""
+
+    def clean_credential(self) -> Any:
+        try:
+            return super().clean_credential()
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise get_adapter().validation_error("incorrect_code") from error
+
+
+class AuthenticateKeyForm(_Hardened, AuthenticateWebAuthnForm):
+    """The second step of signing in, by a security key."""
+
+
+class LoginKeyForm(_Hardened, LoginWebAuthnForm):
+    """Signing in by a passkey alone."""
+
+
+class ReauthenticateKeyForm(_Hardened, ReauthenticateWebAuthnForm):
     """Proving oneself again by a security key."""
 
 
@@ -125,3 +148,10 @@ class AddKeyForm(AllauthAddWebAuthnForm):
         self.fields["passwordless"].help_text = _("The key then asks for a fingerprint, a face or a PIN each time.")
         self.fields["passwordless"].initial = True
         dress(self)
+
+    def clean(self) -> dict[str, Any]:
+        try:
+            data: dict[str, Any] = super().clean()
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise get_adapter().validation_error("incorrect_code") from error
+        return data
