@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import duckdb
+import pyarrow as pa
 import structlog
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -143,7 +145,7 @@ def in_time(work: Callable[[], _T], seconds: float) -> _T:
     except FutureTimeout as error:
         running.cancel()
         raise Unreadable(_("The lake did not answer in time.")) from error
-    except (KhienError, OSError, ValueError, RuntimeError) as error:
+    except (KhienError, duckdb.Error, pa.ArrowException, OSError, ValueError, RuntimeError) as error:
         _log.warning("lake not read", error=str(error))
         if "took longer" in str(error):
             raise Unreadable(_("The lake did not answer in time.")) from error

@@ -164,7 +164,7 @@ def sample_context(request: HttpRequest, alert: Alert) -> dict[str, Any]:
     found = reading.samples(alert)
     finding = _chosen(request, found)
     known = rule_index().find(alert.rule_id)
-    shown: dict[str, Any] = {"samples": found, "finding": finding, "known": known}
+    shown: dict[str, Any] = {"samples": found, "finding": finding, "known": known, "finding_at": None}
     if known is not None:
         shown["links"] = reading.web_links(known.rule.references)
         if isinstance(known.rule, Correlation):
