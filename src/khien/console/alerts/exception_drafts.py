@@ -29,6 +29,7 @@ MOST_BYTES = 65_536
 _LONGEST_VALUE = 2_000
 _MOST_CHOICES = 80
 _PLACE = re.compile(r"line (\d+), column (\d+)")
+_OTHER_SOURCE = re.compile("log source|not of the filter")
 _FIELD = re.compile(r"[^|\s\x00-\x1f][^|\n\r\x00-\x1f]{0,199}\Z")
 _SPECIAL = re.compile(r"[*?]|\\(?=[*?\\])")
 
@@ -168,7 +169,7 @@ def check(text: str, known: KnownRule, index: RuleIndex) -> Filter:
     try:
         documents = list(parse_documents(PATH, data))
     except RuleError as error:
-        raise Unusable([_placed(error)]) from error
+        raise Unusable([_placed(error, text)]) from error
     if len(documents) != 1:
         raise Unusable([Wrong(_("The text has to be one YAML document."))])
     body = documents[0].body
@@ -186,7 +187,7 @@ def check(text: str, known: KnownRule, index: RuleIndex) -> Filter:
     sources = [*index.sources([part.id for part in known.parts]), (PATH, data)]
     loaded = load_sources(sources, {})
     problems = [
-        Wrong(each.reason, *_line_of(text, "logsource:" if "log source" in each.reason else ""))
+        Wrong(each.reason, *_line_of(text, "logsource:" if _OTHER_SOURCE.search(each.reason) else ""))
         for each in (*loaded.unusable, *loaded.warnings)
         if each.path == PATH
     ]
@@ -195,11 +196,12 @@ def check(text: str, known: KnownRule, index: RuleIndex) -> Filter:
     return found
 
 
-def _placed(error: RuleError, text: str = "") -> Wrong:
+def _placed(error: RuleError, text: str) -> Wrong:
     message = f"{error.what}. {error.remedy}" if error.remedy else error.what
     place = _PLACE.search(error.where)
     if place:
-        return Wrong(message, int(place[1]), int(place[2]))
+        line = min(int(place[1]), len(text.rstrip().split("\n")))  # an end too early is seen only behind it
+        return Wrong(message, line, int(place[2]))
     quoted = re.findall(r"'([^'\n]{2,80})'", error.what)
     for name in reversed(quoted):
         line, column = _line_of(text, name)
