@@ -195,7 +195,7 @@ def test_a_drafted_value_silences_itself_and_nothing_near(value: Any, known: Kno
         (("condition: not selection", "condition: not nothing"), "nothing", 0),
         ((WHOAMI_ID, "another"), "'rules' may name only", 7),
         ((f"- {WHOAMI_ID}", "[]"), "", 0),
-        (("process_creation", "registry_set"), "log source", 3),
+        (("process_creation", "registry_set"), "not of the filter", 3),
         (("Image:", "Image|nonsense:"), "nonsense", 9),
         (("filter:", "detection:"), "Sigma filter", 0),
         (("title:", "---\ntitle: x\n---\ntitle:"), "one YAML document", 0),
