@@ -147,6 +147,7 @@ def sessions_shown(user: User) -> SessionQuerySet:
         Session.objects.visible_to(user)
         .select_related("chair", "secretary")
         .annotate(conclusion_count=Count("conclusions", distinct=True))
+        .order_by("-starts_at", "-id")
     )
 
 
