@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from django.db.models import Count, QuerySet
 
 from khien.console.accounts.models import User
-from khien.console.alerts.models import Alert, Status
+from khien.console.alerts.models import Status
+from khien.console.alerts.tally import totals
 from khien.console.audit.models import Entry
 from khien.console.directives.models import Task, TaskState
 from khien.console.systems.models import InformationSystem
@@ -87,9 +88,7 @@ def _counts(user: User, units: list[Unit]) -> dict[int, dict[str, int | None]]:
         if user.may("systems.view")
         else None,
         "tasks": _by_unit(Task.objects.visible_to(user).filter(state__in=OPEN_TASKS)),
-        "alerts": _by_unit(Alert.objects.visible_to(user).exclude(status=Status.CLOSED))
-        if user.may("alerts.view")
-        else None,
+        "alerts": open_alerts() if user.may("alerts.view") else None,
     }
     totals: dict[int, dict[str, int | None]] = {
         unit.pk: {name: None if found is None else 0 for name, found in own.items()} for unit in units
@@ -101,6 +100,15 @@ def _counts(user: User, units: list[Unit]) -> dict[int, dict[str, int | None]]:
                 if step in totals:
                     totals[step][name] = (totals[step][name] or 0) + count
     return totals
+
+
+def open_alerts() -> Counter[int]:
+    """Open alerts by unit, from the tally that is kept of them."""
+    found: Counter[int] = Counter()
+    for (unit_id, _level, status), count in totals().items():
+        if status != Status.CLOSED:
+            found[unit_id] += count
+    return found
 
 
 def _by_unit(rows: QuerySet) -> Counter[int]:  # type: ignore[type-arg]

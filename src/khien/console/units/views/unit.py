@@ -14,14 +14,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from khien.console.accounts.access import needs
 from khien.console.accounts.models import User
-from khien.console.alerts.models import Alert, Status
 from khien.console.concurrency import Changed
 from khien.console.directives.models import Task
 from khien.console.systems.models import InformationSystem
 from khien.console.units import services
 from khien.console.units.forms import DeactivateForm, MoveForm, UnitForm, take_errors
 from khien.console.units.models import Unit
-from khien.console.units.selectors import OPEN_TASKS, above, history_of
+from khien.console.units.selectors import OPEN_TASKS, above, history_of, open_alerts
 from khien.console.units.subcommittee import history
 
 SHOWN = 50
@@ -56,8 +55,7 @@ def unit(request: HttpRequest, pk: int) -> HttpResponse:
         systems = InformationSystem.objects.visible_to(user).filter(unit=found, is_active=True)
         context |= {"systems": systems[:SHOWN], "system_count": systems.count()}
     if user.may("alerts.view"):
-        alerts = Alert.objects.visible_to(user).filter(unit=found)
-        context["alert_count"] = alerts.exclude(status=Status.CLOSED).count()
+        context["alert_count"] = open_alerts()[found.pk]
     return render(request, "units/unit.html", context)
 
 
