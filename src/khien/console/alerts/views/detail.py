@@ -30,6 +30,7 @@ from khien.rules.model import Correlation
 _DONE: dict[str, str] = {
     "assign": gettext_noop("changed the owner"),
     "comment": gettext_noop("said"),
+    "verdict": gettext_noop("changed the verdict"),
     "status": gettext_noop("changed the state"),
     "close": gettext_noop("closed the alert"),
     "reopen": gettext_noop("opened the alert again"),
