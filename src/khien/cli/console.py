@@ -127,6 +127,40 @@ def create_admin(
 
 
 @app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="An empty folder, or that of an earlier backup.")],
+    data: DataOption = None,
+) -> None:
+    """Back up database, files and key while the console runs; of the files only new ones are copied again."""
+    from khien.console.backup import back_up, database_of
+    from khien.findings.table import bytes_text, counted
+
+    folder = choose(data)
+    taken = back_up(folder, database_of(folder, os.environ.get("KHIEN_DATABASE_URL", "")), target)
+    sizes = f"{bytes_text(taken.size)}, of which {bytes_text(taken.copied)} were copied now"
+    typer.echo(f"{counted(len(taken.files), 'file')}, {sizes}")
+    for path in taken.damaged:
+        typer.echo(f"damaged: {path}: its bytes are not what its name says; look at the disk, and at earlier backups")
+    if taken.damaged:
+        raise typer.Exit(3)
+
+
+@app.command()
+def restore(
+    backup: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a backup.")],
+    data: DataOption = None,
+) -> None:
+    """Bring a backup back into an empty data folder, and into an empty database where it was PostgreSQL's."""
+    from khien.console.backup import database_of
+    from khien.console.backup import restore as bring_back
+
+    folder = choose(data)
+    url = os.environ.get("KHIEN_DATABASE_URL", "")
+    manifest = bring_back(backup.resolve(), folder, database_of(folder, url))
+    typer.echo(f"restored the backup of {manifest.taken} into {folder}")
+
+
+@app.command()
 def migrate(data: DataOption = None) -> None:
     """Bring the database to this version's tables; safe to repeat."""
     set_up(data)

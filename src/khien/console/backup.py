@@ -1,0 +1,280 @@
+"""A backup of the console while it runs, into a folder that later backups add to; and bringing one back.
+
+First what lies in the data folder besides: the key, and the anchors of the audit trail, which must not be newer than
+the trail. Then the database at one moment (SQLite's online backup, or `pg_dump`). Then the files: they never change
+once they are there and rows name them only afterwards, so each that the database speaks of is in it. None of this
+needs Django's settings, so that a backup can be brought back where nothing is yet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+import msgspec
+
+from khien import __version__
+from khien.collect.segments import sync_folder
+from khien.errors import KhienError
+from khien.flow.backup import Kept, copy
+
+MANIFEST = "console-backup.json"
+SECRET = "secret.key"  # noqa: S105 - a file's name
+_FILES, _BUILDING = "files", ".restoring"
+_LEFT_OUT = ("mail",)
+"""Folders that are not worth keeping: mails that became files for want of a mail server."""
+
+
+class BackupError(KhienError):
+    """A backup of the console cannot be taken or brought back."""
+
+
+class Manifest(msgspec.Struct):
+    """What makes up a backup: files by their path in its folder. `database`: sqlite or postgresql."""
+
+    version: int
+    khien: str
+    taken: str
+    state: str
+    database: str
+    files: dict[str, Kept]
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a backup did: bytes that it holds, bytes copied this time, stored files whose bytes are not theirs."""
+
+    size: int = 0
+    copied: int = 0
+    damaged: list[Path] = field(default_factory=list)
+    files: dict[str, Kept] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where the rows are: a file of SQLite, or the parts of a PostgreSQL address."""
+
+    path: Path | None
+    parts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """The word for it in a manifest."""
+        return "postgresql" if self.path is None else "sqlite"
+
+
+def database_of(folder: Path, url: str) -> Database:
+    """The database of a data folder: KHIEN_DATABASE_URL's, or `console.db` in it."""
+    parts = dict(dj_database_url.parse(url)) if url else {}
+    if not parts:
+        return Database(folder / "console.db")
+    if str(parts["ENGINE"]).endswith("sqlite3"):
+        return Database(Path(str(parts["NAME"])))
+    return Database(None, parts)
+
+
+def back_up(folder: Path, database: Database, target: Path) -> Taken:
+    """Back up a data folder and its database into `target`; the last good backup there stays until this is whole.
+
+    Raises BackupError or OSError.
+    """
+    if not folder.is_dir():
+        raise BackupError("there is no data folder", str(folder), "Name it with --data")
+    folder, target = folder.resolve(), target.resolve()
+    if target.is_relative_to(folder) or folder.is_relative_to(target):
+        raise BackupError("a backup cannot lie in what it backs up", str(target), "Give another folder")
+    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    before = read_manifest(target)
+    if before is None and any(not each.name.startswith((".", "state-", _FILES)) for each in target.iterdir()):
+        raise BackupError("the folder holds other things", str(target), "Give an empty folder, or that of a backup")
+    with _alone(target):
+        state = f"state-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+        (target / state).mkdir(mode=0o700)
+        taken = Taken()
+        _take_rest(folder, database, target, state, taken)
+        _take_database(database, target, state, taken)
+        _take_files(folder, target, before, taken)
+        for place in {(target / name).parent for name in taken.files}:
+            sync_folder(place)
+        manifest = Manifest(1, __version__, datetime.now(UTC).isoformat(), state, database.kind, taken.files)
+        written = target / ".manifest"
+        written.write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+        copy(written, target / MANIFEST)
+        written.unlink()
+        sync_folder(target)
+        _sweep(target, manifest)
+    taken.size = sum(file.size for file in taken.files.values())
+    return taken
+
+
+def restore(backup: Path, folder: Path, database: Database) -> Manifest:
+    """Put a backup into an empty data folder and an empty database, every file compared with its SHA-256.
+
+    Raises BackupError or OSError.
+    """
+    manifest = read_manifest(backup)
+    if manifest is None:
+        raise BackupError("there is no backup here", str(backup), "Give the folder that khien console backup wrote")
+    if manifest.database != database.kind:
+        remedy = "Set KHIEN_DATABASE_URL to one" if manifest.database == "postgresql" else "Unset KHIEN_DATABASE_URL"
+        raise BackupError(f"this is a backup of a {manifest.database} database", str(backup), remedy)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    if any(each.name != _BUILDING for each in folder.iterdir()):
+        raise BackupError("the folder is not empty", str(folder), "Move what is in it away, or give another folder")
+    if database.path is not None and database.path.exists():
+        raise BackupError("the database is there already", str(database.path), "Move it away first")
+    building = folder / _BUILDING
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(mode=0o700)
+    for name, kept in manifest.files.items():
+        place = building / name.removeprefix(f"{manifest.state}/")
+        if copy(backup / name, place) != kept:
+            shutil.rmtree(building)
+            raise BackupError("the file is damaged", str(backup / name), "Take another copy of the backup")
+        place.chmod(_mode(place.relative_to(building)))
+    if database.path is None:
+        _load(database, building / "console.dump")
+        (building / "console.dump").unlink()
+    elif database.path != folder / "console.db":
+        database.path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(building / "console.db", database.path)
+    for each in building.iterdir():
+        each.rename(folder / each.name)
+    building.rmdir()
+    sync_folder(folder)
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a backup's folder; None where there is none. Raises BackupError."""
+    try:
+        raw = (folder / MANIFEST).read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        manifest = msgspec.json.decode(raw, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise BackupError(f"the manifest is damaged: {error}", str(folder / MANIFEST)) from error
+    if manifest.version != 1:
+        raise BackupError("a newer khien made this backup", str(folder), "Restore it with that version")
+    return manifest
+
+
+@contextlib.contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    with (target / ".lock").open("w") as claim:
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BackupError("another backup is at work", str(target), "Wait until it is done") from None
+        yield
+
+
+def _take(source: Path, target: Path, name: str, taken: Taken) -> None:
+    taken.files[name] = copy(source, target / name)
+    (target / name).chmod(0o600 if source.name == SECRET else 0o640)
+    taken.copied += taken.files[name].size
+
+
+def _take_database(database: Database, target: Path, state: str, taken: Taken) -> None:
+    place = target / state
+    if database.path is None:
+        made = place / "console.dump.copy"
+        arguments = ["pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={made}"]
+        _run_postgresql(database, arguments, "backed up")
+        _take(made, target, f"{state}/console.dump", taken)
+    else:
+        if not database.path.exists():
+            raise BackupError("there is no database", str(database.path), "Name the data folder with --data")
+        made = place / "console.db.copy"
+        try:
+            with (
+                contextlib.closing(sqlite3.connect(f"file:{database.path}?mode=ro", uri=True, timeout=60)) as source,
+                contextlib.closing(sqlite3.connect(made)) as out,
+            ):
+                source.backup(out)
+                out.execute("PRAGMA journal_mode=DELETE")
+                if (found := out.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                    raise BackupError(f"the database is damaged: {found}", str(database.path))
+        except sqlite3.Error as error:
+            raise BackupError(f"the database cannot be copied: {error}", str(database.path)) from error
+        _take(made, target, f"{state}/console.db", taken)
+    made.unlink()
+
+
+def _take_rest(folder: Path, database: Database, target: Path, state: str, taken: Taken) -> None:
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in name.parts) or name.parts[0] in (_FILES, *_LEFT_OUT)
+        rows = database.path is not None and path.name.startswith(database.path.name) and path.parent == folder
+        if not (hidden or rows or path.suffix == ".lock" or path.is_symlink()) and path.is_file():
+            _take(path, target, f"{state}/{name.as_posix()}", taken)
+
+
+def _take_files(folder: Path, target: Path, before: Manifest | None, taken: Taken) -> None:
+    for path in sorted((folder / _FILES).rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        known = before.files.get(name) if before is not None else None
+        if known is not None and (target / name).exists() and (target / name).stat().st_size == known.size:
+            taken.files[name] = known
+            continue
+        with contextlib.suppress(FileNotFoundError):  # one that nothing names any more was swept away
+            _take(path, target, name, taken)
+            if taken.files[name].sha256 != path.name:
+                taken.damaged.append(path)
+
+
+def _mode(name: Path) -> int:
+    if name.name == SECRET:
+        return 0o600
+    return 0o440 if name.parts[0] == _FILES else 0o640
+
+
+def _load(database: Database, dump: Path) -> None:
+    tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema()"
+    found = _run_postgresql(database, ["psql", "--tuples-only", "--no-align", f"--command={tables}"], "asked")
+    if found.strip() != "0":
+        remedy = "Make an empty one and name it in KHIEN_DATABASE_URL"
+        raise BackupError("the database is not empty", str(database.parts["NAME"]), remedy)
+    arguments = ["pg_restore", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error"]
+    _run_postgresql(database, [*arguments, f"--dbname={database.parts['NAME']}", str(dump)], "restored")
+
+
+def _run_postgresql(database: Database, command: list[str], what: str) -> str:
+    parts = database.parts
+    given = {"PGHOST": "HOST", "PGPORT": "PORT", "PGUSER": "USER", "PGPASSWORD": "PASSWORD", "PGDATABASE": "NAME"}
+    environment = {**os.environ, **{name: str(parts[part]) for name, part in given.items() if parts.get(part)}}
+    for name, value in (parts.get("OPTIONS") or {}).items():
+        if name == "sslmode":
+            environment["PGSSLMODE"] = str(value)
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)  # noqa: S603 - our own words
+    except FileNotFoundError:
+        remedy = "Install PostgreSQL's client (package postgresql-client)"
+        raise BackupError(f"{command[0]} is not here", "", remedy) from None
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise BackupError(f"the database cannot be {what}: {reason[0]}", command[0])
+    return done.stdout
+
+
+def _sweep(target: Path, manifest: Manifest) -> None:
+    """Delete what earlier and unfinished backups left."""
+    for place in target.glob("state-*"):
+        if place.name != manifest.state:
+            shutil.rmtree(place)
+    for path in (target / _FILES).rglob("*"):
+        if path.is_file() and path.relative_to(target).as_posix() not in manifest.files:
+            path.unlink()

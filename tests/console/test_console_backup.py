@@ -1,0 +1,221 @@
+"""Backing up the console while it serves, and bringing it back elsewhere: real processes, database and files."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from khien.console.backup import MANIFEST, BackupError, Database, back_up, restore
+
+KHIEN = str(Path(sys.executable).with_name("khien"))
+FILL = """
+from django.core.files.uploadedfile import SimpleUploadedFile
+from khien.console.accounts.models import User
+from khien.console.audit.anchors import drop_anchor
+from khien.console.audit.services import record
+from khien.console.files.services import store
+user = User.objects.get()
+for number in range({first}, {last}):
+    stored = store(SimpleUploadedFile(f"file-{{number}}.bin", f"evidence {{number}}".encode() * 1000), user)
+    record(user, "file.upload", stored, after={{"sha256": stored.sha256}})
+drop_anchor()
+"""
+ASK = """
+import json
+from khien.console.files.models import StoredFile
+from khien.console.audit.models import Entry
+from khien.console.accounts.models import User
+print("ASKED" + json.dumps([sorted(StoredFile.objects.values_list("sha256", flat=True)), Entry.objects.count(), User.objects.get().email]))
+"""
+
+
+def _run(*arguments: str, url: str = "", code: int = 0) -> str:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KHIEN_", "DJANGO_"))}
+    if url:
+        kept["KHIEN_DATABASE_URL"] = url
+    done = subprocess.run([KHIEN, *arguments], capture_output=True, text=True, env=kept)
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+def _ask(data: Path, url: str = "") -> list:
+    answer = _run("console", "manage", "--data", str(data), "shell", "-c", ASK, url=url)
+    return json.loads(answer.partition("ASKED")[2].splitlines()[0])
+
+
+def _fill(data: Path, first: int, last: int, url: str = "") -> None:
+    _run("console", "manage", "--data", str(data), "shell", "-c", FILL.format(first=first, last=last), url=url)
+
+
+def _made(data: Path, url: str = "") -> None:
+    _run("console", "migrate", "--data", str(data), url=url)
+    _run("console", "create-admin", "--data", str(data), "--email", "a@example.vn", "--name", "Mẫu", url=url)
+    _fill(data, 0, 5, url)
+
+
+@contextlib.contextmanager
+def _served(data: Path, url: str = "") -> Iterator[int]:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        port = trial.getsockname()[1]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KHIEN_", "DJANGO_"))}
+    if url:
+        kept["KHIEN_DATABASE_URL"] = url
+    command = [KHIEN, "console", "serve", "--data", str(data), "--port", str(port), "--workers", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=kept) as process:
+        assert "The console answers" in process.stdout.readline()
+        yield port
+        process.terminate()
+
+
+def _tried(tmp_path: Path, url: str = "", other_url: str = "") -> None:
+    data, target, elsewhere = tmp_path / "console", tmp_path / "backup", tmp_path / "elsewhere"
+    _made(data, url)
+    with _served(data, url):
+        first = _run("console", "backup", str(target), "--data", str(data), url=url)
+        _fill(data, 5, 8, url)
+        second = _run("console", "backup", str(target), "--data", str(data), url=url)
+    assert "file" in first
+    copied = json.loads((target / MANIFEST).read_bytes())
+    assert len([name for name in copied["files"] if name.startswith("files/")]) == 8
+    assert len(list(target.glob("state-*"))) == 1
+    assert "were copied now" in second
+    secret = next(target.glob("state-*/secret.key"))
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+    _run("console", "restore", str(target), "--data", str(elsewhere), url=other_url)
+    hashes, entries, email = _ask(elsewhere, other_url)
+    assert (hashes, entries, email) == tuple(_ask(data, url))
+    assert len(hashes) == 8
+    for sha256 in hashes:
+        path = elsewhere / "files" / sha256[:2] / sha256
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+        assert stat.S_IMODE(path.stat().st_mode) == 0o440
+    assert (elsewhere / "secret.key").read_text() == (data / "secret.key").read_text()
+    assert stat.S_IMODE((elsewhere / "secret.key").stat().st_mode) == 0o600
+    assert "intact" in _run("audit", "verify", "--data", str(elsewhere), url=other_url)
+    with _served(elsewhere, other_url) as port, urlopen(f"http://127.0.0.1:{port}/health") as answer:
+        assert json.load(answer) == {"status": "ok"}
+    assert "not empty" in _run("console", "restore", str(target), "--data", str(elsewhere), url=other_url, code=2)
+
+
+@pytest.mark.slow
+def test_a_restored_console_answers_its_audit_trail_is_intact_and_its_files_are_what_they_were(tmp_path: Path) -> None:
+    _tried(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not os.environ.get("KHIEN_DATABASE_URL", "").startswith("postgres"),
+    reason="needs a PostgreSQL to make databases in",
+)
+def test_with_postgresql_too(tmp_path: Path) -> None:
+    import psycopg
+
+    url = os.environ["KHIEN_DATABASE_URL"]
+    names = ("khien_backup_from", "khien_backup_to")
+    server = url.rpartition("/")[0]
+    with psycopg.connect(url, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f"DROP DATABASE IF EXISTS {name}")
+            connection.execute(f"CREATE DATABASE {name}")
+    try:
+        _tried(tmp_path, f"{server}/{names[0]}", f"{server}/{names[1]}")
+        again = _run(
+            "console",
+            "restore",
+            str(tmp_path / "backup"),
+            "--data",
+            str(tmp_path / "third"),
+            url=f"{server}/{names[1]}",
+            code=2,
+        )
+        assert "the database is not empty" in again
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            for name in names:
+                connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> tuple[Path, Database]:
+    """A data folder with a database and one file."""
+    import sqlite3
+
+    data = tmp_path / "console"
+    data.mkdir()
+    with contextlib.closing(sqlite3.connect(data / "console.db")) as database:
+        database.execute("CREATE TABLE t (x)")
+        database.commit()
+    (data / "secret.key").write_text("key")
+    (data / "mail").mkdir()
+    (data / "mail" / "1.log").write_text("a mail")
+    (data / "serve.lock").touch()
+    content = b"evidence"
+    name = hashlib.sha256(content).hexdigest()
+    (data / "files" / name[:2]).mkdir(parents=True)
+    (data / "files" / name[:2] / name).write_bytes(content)
+    (data / "files" / ".upload.part").write_bytes(b"half")
+    return data, Database(data / "console.db")
+
+
+def test_only_what_is_new_of_the_files_is_copied_and_what_is_not_worth_it_is_left_out(small, tmp_path: Path) -> None:
+    data, database = small
+    first = back_up(data, database, tmp_path / "backup")
+    second = back_up(data, database, tmp_path / "backup")
+    assert first.copied - second.copied == len(b"evidence")
+    names = sorted(name.rpartition("/")[2] for name in second.files)
+    assert names == sorted([hashlib.sha256(b"evidence").hexdigest(), "console.db", "secret.key"])
+
+
+def test_a_damaged_backup_is_refused_and_leaves_nothing_half(small, tmp_path: Path) -> None:
+    data, database = small
+    back_up(data, database, tmp_path / "backup")
+    file = next(path for path in (tmp_path / "backup" / "files").rglob("*") if path.is_file())
+    file.chmod(0o640)
+    file.write_bytes(b"EVIDENCE")
+    target = tmp_path / "elsewhere"
+    with pytest.raises(BackupError, match="damaged"):
+        restore(tmp_path / "backup", target, Database(target / "console.db"))
+    assert list(target.iterdir()) == []
+
+
+def test_a_stored_file_that_rotted_is_told_of_and_does_not_replace_the_good_copy(small, tmp_path: Path) -> None:
+    data, database = small
+    back_up(data, database, tmp_path / "backup")
+    file = next(path for path in (data / "files").rglob("*") if path.is_file() and not path.name.startswith("."))
+    file.write_bytes(b"EVIDENCE")
+    assert back_up(data, database, tmp_path / "backup").damaged == []  # the good copy stays
+    kept = tmp_path / "backup" / file.relative_to(data)
+    assert kept.read_bytes() == b"evidence"
+    assert back_up(data, database, tmp_path / "new").damaged == [file]
+
+
+def test_what_cannot_be_is_said(small, tmp_path: Path) -> None:
+    data, database = small
+    with pytest.raises(BackupError, match="cannot lie in"):
+        back_up(data, database, data / "backup")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").touch()
+    with pytest.raises(BackupError, match="other things"):
+        back_up(data, database, tmp_path / "other")
+    with pytest.raises(BackupError, match="no data folder"):
+        back_up(tmp_path / "none", database, tmp_path / "backup")
+    with pytest.raises(BackupError, match="no backup here"):
+        restore(tmp_path / "other", tmp_path / "new", database)
+    back_up(data, database, tmp_path / "backup")
+    with pytest.raises(BackupError, match="sqlite database"):
+        restore(tmp_path / "backup", tmp_path / "new", Database(None, {"NAME": "x"}))
+    with pytest.raises(BackupError, match="there already"):
+        restore(tmp_path / "backup", tmp_path / "new", database)
