@@ -8,6 +8,7 @@ from django import forms
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from khien.console.accounts.models import User
 from khien.console.accounts.roles import roles_with
@@ -48,7 +49,7 @@ class _OfAlert(Form):
 class AssignForm(_OfAlert):
     """Who works on it; nobody takes it from whoever has it."""
 
-    owner = forms.ModelChoiceField(label=_("Owner"), queryset=User.objects.none(), required=False)
+    owner = forms.ModelChoiceField(label=pgettext_lazy("alert", "Owner"), queryset=User.objects.none(), required=False)
 
     def prepare(self, by: User, alert: Alert) -> None:
         found = self.fields["owner"]

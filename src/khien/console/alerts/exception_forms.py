@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from khien.console.accounts.models import User
 from khien.console.alerts import exceptions
@@ -59,7 +60,9 @@ class ExceptionForm(_Expiring):
     reason = forms.CharField(
         label=_("Why is this harmless?"), max_length=500, widget=forms.Textarea(attrs={"rows": 2, "maxlength": 500})
     )
-    owner = forms.ModelChoiceField(label=_("Owner"), queryset=User.objects.none(), empty_label=None)
+    owner = forms.ModelChoiceField(
+        label=pgettext_lazy("alert", "Owner"), queryset=User.objects.none(), empty_label=None
+    )
     field_order = ("title", "text", "reason", "owner", "expires_on")
 
     def __init__(self, by: User, *args: Any, **kwargs: Any) -> None:

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from khien.console.accounts.access import needs
@@ -62,7 +63,7 @@ def _columns() -> list[tuple[str, Any]]:
         (_("Title"), "title"),
         (_("Rule"), "rule_id"),
         (_("State"), lambda each: state_of(each)[1]),
-        (_("Owner"), lambda each: str(each.owner)),
+        (pgettext("alert", "Owner"), lambda each: str(each.owner)),
         (_("Made"), "created_at"),
         (_("Expires"), "expires_at"),
         (_("Ended"), "ended_at"),
