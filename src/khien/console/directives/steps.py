@@ -27,7 +27,7 @@ _DECIDE = Next("grant", _("Decide on more time"), "calendar-question")
 _ACCEPT = Next("accept", _("Accept"), "check", at_once=True)
 _GO_ON = Next("report", _("See what is missing"), "arrow-back-up")
 _REPORT = Next("report", _("Report progress"), "progress")
-_LOOK = Next("", _("Open"), "arrow-right")
+_LOOK = Next("", _("Look at it"), "arrow-right")
 
 
 def next_step(user: User, task: Task) -> Next:

@@ -21,7 +21,7 @@ all("form[data-bulk]").forEach((form) => {
     const ticked = boxes.filter((box) => box.checked).length;
     bar.hidden = ticked === 0;
     const count = bar.querySelector("[data-bulk-count]");
-    count.textContent = ticked === 1 ? count.dataset.one : count.dataset.many.replace("%n", ticked.toLocaleString(document.documentElement.lang));
+    count.textContent = ticked === 1 ? count.dataset.one : count.dataset.many.replace("{n}", ticked.toLocaleString(document.documentElement.lang));
     if (whole) { whole.checked = ticked > 0 && ticked === boxes.length; whole.indeterminate = ticked > 0 && ticked < boxes.length; }
     boxes.forEach((box) => box.closest("tr").classList.toggle("selected", box.checked));
   };

@@ -57,7 +57,7 @@ def task_list(request: HttpRequest) -> HttpResponse:
         "page": page,
         "filter": chosen,
         "counts": counts(seen),
-        "states": [(state, _("Open") if state == "open" else word(state)) for state in STATES],
+        "states": [(state, _("Still open") if state == "open" else word(state)) for state in STATES],
         "units": Unit.objects.visible_to(request.user),
         "people": assignable_by(request.user),
         "session": Session.objects.visible_to(request.user).filter(pk=chosen.session).first()
