@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
@@ -12,6 +14,8 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from khien.console.accounts.access import Forbidden
 from khien.console.concurrency import Changed
+
+_log = logging.getLogger(__name__)
 
 
 def register(api: NinjaAPI) -> None:
@@ -57,6 +61,12 @@ def register(api: NinjaAPI) -> None:
                 [{"where": name, "what": " ".join(texts)} for name, texts in error.message_dict.items()],
             )
         return answer(request, 422, "invalid", [{"where": "", "what": text} for text in error.messages])
+
+    @api.exception_handler(Exception)
+    def _failed(request: HttpRequest, error: Exception) -> HttpResponse:
+        code = secrets.token_hex(4)
+        _log.exception("request failed, code %s: %s %s", code, request.method, request.path, exc_info=error)
+        return answer(request, 500, "failed", f"Something went wrong; tell the administrator this code: {code}")
 
     @api.exception_handler(HttpError)
     def _http(request: HttpRequest, error: HttpError) -> HttpResponse:

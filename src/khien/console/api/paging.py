@@ -13,6 +13,8 @@ from ninja import Query, Schema
 from ninja.errors import HttpError
 from pydantic import Field
 
+from khien.console.api.shapes import Moment
+
 MOST = 500
 
 
@@ -21,7 +23,7 @@ class PageQuery(Schema):
 
     after: str = Field("", max_length=300)
     limit: int = Field(100, ge=1, le=MOST)
-    updated_since: datetime | None = None
+    updated_since: Moment | None = None
 
 
 PageParameters = Query[PageQuery]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from django.db import models
 from ninja import Schema
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 T = TypeVar("T")
 Id = Field(ge=1, lt=2**63)
@@ -55,7 +55,14 @@ class Reasoned(Versioned):
     reason: str = Field(min_length=1, max_length=500)
 
 
-Moment = AwareDatetime
+def _sensible(moment: datetime) -> datetime:
+    if not 1970 <= moment.year < 2200:
+        raise ValueError("The year has to be between 1970 and 2199")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_sensible)]
+"""A time that is sent: with its offset, of a sensible year."""
 Time = datetime
 
 

@@ -130,7 +130,7 @@ class IncidentIn(Schema):
 
 
 class IncidentChange(Versioned):
-    """What is left out stays as it is."""
+    """What is left out, or null, stays as it is; a null `personal_data_at` takes that time away."""
 
     version: int = Field(ge=0, lt=2**31)
     title: str | None = Field(None, min_length=1, max_length=300)
@@ -219,7 +219,8 @@ def one_incident(request: HttpRequest, pk: int) -> dict[str, Any]:
 @incidents.patch("/{int:pk}", response=IncidentWhole, auth=Key("incidents:write"), summary="Change an incident")
 def change_incident(request: HttpRequest, pk: int, body: IncidentChange) -> dict[str, Any]:
     """Only the fields that are sent."""
-    fields = body.dict(exclude_unset=True, exclude={"version"})
+    sent = body.dict(exclude_unset=True, exclude={"version"})
+    fields = {name: value for name, value in sent.items() if value is not None or name == "personal_data_at"}
     services.change_incident(request.user, pk, body.version, **fields)
     return whole(request.user, pk)
 
@@ -331,13 +332,17 @@ def add_indicators(request: HttpRequest, pk: int, body: IndicatorsIn) -> Status:
     return Status(201, indicators.add_indicators(request.user, pk, values, tlp=body.tlp, note=body.note))
 
 
-@incidents.post("/clocks/{int:pk}/sent", response=ClockOut, auth=Key("incidents:write"), summary="A legal report was sent")
+@incidents.post(
+    "/clocks/{int:pk}/sent", response=ClockOut, auth=Key("incidents:write"), summary="A legal report was sent"
+)
 def clock_sent(request: HttpRequest, pk: int, body: SentIn) -> Any:
     """When, under which number, to whom. `pk`: of the clock."""
     return clocks.mark_sent(request.user, pk, **body.dict())
 
 
-@incidents.post("/clocks/{int:pk}/waive", response=ClockOut, auth=Key("incidents:write"), summary="No report, with reason")
+@incidents.post(
+    "/clocks/{int:pk}/waive", response=ClockOut, auth=Key("incidents:write"), summary="No report, with reason"
+)
 def clock_waived(request: HttpRequest, pk: int, body: ReopenIn) -> Any:
     """Why a legal report is not sent. `pk`: of the clock."""
     return clocks.waive(request.user, pk, body.version, reason=body.reason)
