@@ -88,8 +88,8 @@ class IncidentForm(Form):
         label=_("Serious incident"),
         required=False,
         help_text=_(
-            "A system of level 4 or 5 or on the national list that is interrupted, leaks secrets, lost its integrity or "
-            "control or draws others in, beyond the owner's own means."
+            "A system of level 4 or 5 or on the national list that is interrupted, leaks secrets, lost its integrity "
+            "or control or draws others in, beyond the owner's own means."
         ),
     )
     personal_data = forms.BooleanField(label=_("Personal data affected"), required=False)

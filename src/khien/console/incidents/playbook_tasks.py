@@ -16,6 +16,7 @@ from khien.console.accounts.models import User
 from khien.console.audit.services import record
 from khien.console.concurrency import locked
 from khien.console.directives.models import Task
+from khien.console.directives.tasks import create_task
 from khien.console.incidents import catalogue
 from khien.console.incidents.models import EntryKind, Incident
 from khien.console.incidents.timeline import add_entry, working
@@ -44,18 +45,16 @@ def apply_playbook(
         templates = [each for each in chosen.tasks if wanted is None or each.code in wanted] if chosen else []
         if not templates:
             raise ValidationError(_("Choose the tasks to give."))
-        made = [
-            give_task(
-                by,
-                incident,
-                unit=unit,
-                title=template.label,
-                text=template.text,
-                due_at=now + timedelta(hours=template.due_hours),
-            )
-            for template in templates
-            for unit in _units(by, incident, template.to)
-        ]
+        made = []
+        for template in templates:
+            units = _units(by, incident, template.to)
+            due_at = now + timedelta(hours=template.due_hours)
+            given = [
+                create_task(by, unit=unit, title=template.label, text=template.text, due_at=due_at, incident=incident)
+                for unit in units
+            ]
+            _tell(by, incident, given, now)
+            made += given
         record(
             by,
             "incident.playbook",
@@ -79,26 +78,16 @@ def add_task(
     demand(by, "incidents.work")
     with transaction.atomic():
         incident = working(locked(Incident, incident_pk, None, by=by))
-        return give_task(by, incident, unit=unit, title=title, due_at=due_at, text=text, assignee=assignee)
-
-
-def give_task(
-    by: User,
-    incident: Incident,
-    *,
-    unit: Unit,
-    title: str,
-    due_at: datetime,
-    text: str = "",
-    assignee: User | None = None,
-) -> Task:
-    """A task and its entry in the timeline, in the caller's transaction, which holds the incident."""
-    from khien.console.directives.tasks import create_task
-
-    task = create_task(by, unit=unit, title=title, due_at=due_at, text=text, incident=incident, assignee=assignee)
-    params = {"unit": str(unit), "task": task.title}
-    add_entry(by, incident, EntryKind.TASK, GIVEN, data={"params": params, "task": task.pk})
+        task = create_task(by, unit=unit, title=title, due_at=due_at, text=text, incident=incident, assignee=assignee)
+        _tell(by, incident, [task], timezone.now())
     return task
+
+
+def _tell(by: User, incident: Incident, tasks: list[Task], now: datetime) -> None:
+    """One entry for the same task of several units."""
+    params = {"unit": ", ".join(str(task.unit) for task in tasks), "task": tasks[0].title}
+    data = {"params": params, "tasks": [task.pk for task in tasks]}
+    add_entry(by, incident, EntryKind.TASK, GIVEN, now, data)
 
 
 def _units(by: User, incident: Incident, to: str) -> list[Unit]:

@@ -31,7 +31,7 @@ from khien.console.incidents.facts import (
 )
 from khien.console.incidents.indicators import add_values
 from khien.console.incidents.models import WORKING, EntryKind, Incident, IncidentStatus
-from khien.console.incidents.numbers import next_number
+from khien.console.incidents.numbering import next_number
 from khien.console.incidents.timeline import add_entry, unmerged, working
 from khien.console.systems.models import InformationSystem
 from khien.console.units.models import Unit
@@ -244,11 +244,8 @@ def reopen_incident(by: User, pk: int, version: int, *, reason: str, now: dateti
 
 def link_alerts(by: User, alerts: list[Alert], incident: Incident) -> None:
     """Make alerts those of an incident, through their own service."""
-    try:
-        from khien.console.alerts.services import link_to_incident
-    except ImportError:
-        Alert.objects.visible_to(by).filter(pk__in=[alert.pk for alert in alerts]).update(incident=incident)
-        return
+    from khien.console.alerts.services import link_to_incident
+
     link_to_incident(by, alerts, incident)
 
 

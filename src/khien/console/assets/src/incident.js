@@ -111,8 +111,8 @@ const draw = (box) => {
       }
     });
   }
-  make(svg, "text", { class: "side-name", x: 8, y: middle - 6 }, data.words.attack);
-  make(svg, "text", { class: "side-name", x: 8, y: middle + 15 }, data.words.ours);
+  make(svg, "text", { class: "side-name", x: 8, y: 14 }, data.words.attack);
+  make(svg, "text", { class: "side-name", x: 8, y: height - 22 }, data.words.ours);
   if (!data.points.length) make(svg, "text", { x: width / 2, y: middle - 20, "text-anchor": "middle" }, data.words.empty);
   box.replaceChildren(svg);
 };
