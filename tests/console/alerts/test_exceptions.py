@@ -13,6 +13,7 @@ import yaml
 from django.core.exceptions import ValidationError
 from django.test import Client
 from django.utils import timezone
+from django.utils.translation import override
 
 from flow.live_service import BRUTE, FAILED, WHOAMI
 from khien.console.accounts.access import Forbidden
@@ -206,7 +207,7 @@ def test_a_wrong_text_is_refused_with_the_place(
 ) -> None:
     text = drafted(known, fired(), "Image")
     assert change[0] in text
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(Unusable) as caught, override("en"):
         check(text.replace(*change, 1), known, rule_index())
     assert message in caught.value.problems[0].message
     if line:

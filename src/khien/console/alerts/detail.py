@@ -31,6 +31,7 @@ from khien.findings.attack import TACTICS, placed, tactics, technique_name
 HISTORY_DAYS = 30
 MOST_HISTORY = 500
 MOST_VERDICTS = 1_000
+MOST_LOOKED_AT = 5_000
 _LISTED = 8
 _MOST_ACTIVITIES = 200
 _log = structlog.get_logger()
@@ -151,22 +152,22 @@ def history(user: User, alert: Alert) -> History | None:
 
 
 def earlier_verdicts(user: User, alert: Alert) -> Verdicts:
-    """Verdicts on earlier alerts of the same rule, among the newest 1,000 closed ones."""
-    rows = (
-        Alert.objects.visible_to(user)
-        .filter(rule_id=alert.rule_id, status=Status.CLOSED)
-        .exclude(pk=alert.pk)
-        .order_by("-last_at", "-id")
-    )
-    seen = list(rows.values_list("verdict", flat=True)[: MOST_VERDICTS + 1])
-    reached = len(seen) > MOST_VERDICTS
-    counted = Counter(seen[:MOST_VERDICTS])
+    """Verdicts on the alerts of the same rule that were closed: the newest 1,000 among the newest 5,000."""
+    rows = Alert.objects.visible_to(user).filter(rule_id=alert.rule_id).exclude(pk=alert.pk)
+    newest = list(rows.order_by("-last_at", "-id").values_list("id", "status")[: MOST_LOOKED_AT + 1])
+    closed = [pk for pk, status in newest[:MOST_LOOKED_AT] if status == Status.CLOSED]
+    reached = len(closed) > MOST_VERDICTS or len(newest) > MOST_LOOKED_AT
+    closed = closed[:MOST_VERDICTS]
+    said = dict(Alert.objects.filter(pk__in=closed).values_list("id", "verdict"))
+    counted = Counter(said.values())
     counts = tuple((value, label, counted[value]) for value, label in Verdict.choices if counted[value])
-    latest = tuple(rows.exclude(verdict="").select_related("owner", "unit")[:5])
+    last = [pk for pk in closed if said.get(pk)][:5]
+    found = Alert.objects.filter(pk__in=last).select_related("owner", "unit").order_by("-last_at", "-id")
+    latest = tuple(found)
     closers = _closers(latest)
     for each in latest:
         each.closed_by = closers.get(each.pk)  # type: ignore[attr-defined]
-    return Verdicts(counts, min(len(seen), MOST_VERDICTS), reached, latest)
+    return Verdicts(counts, len(said), reached, latest)
 
 
 def _closers(alerts: tuple[Alert, ...]) -> dict[int, User | None]:

@@ -192,6 +192,7 @@ def _example(record: dict[str, Any], pk: int = 0) -> Example:
         if isinstance(each, dict):
             text = printable(value_shown(each.get("value")))
             parts.append(f"{printable(str(each.get('field') or ''))}: {text[:160]}".removeprefix(": "))
+    parts = list(dict.fromkeys(parts))
     if not parts:
         parts = [f"{name}: {printable(value_shown(value))[:80]}" for name, value in list(_event(record).items())[:4]]
     texts = (printable(str(record.get(name) or "")) for name in ("time", "host", "user"))

@@ -13,8 +13,8 @@ const keys = {
     $("[data-close]", part).focus();
   },
   m: (alert) => $("[data-comment]", alert)?.focus(),
-  e: (alert) => $("[data-except]", alert)?.click(),
-  i: (alert) => $("[data-promote]", alert)?.click(),
+  e: (alert) => $("[data-promote]", alert)?.click(),
+  f: (alert) => $("[data-except]", alert)?.click(),
   "[": (alert) => step(alert, -1),
   "]": (alert) => step(alert, 1),
 };
