@@ -97,7 +97,7 @@ class JoinForm(Form):
 class KeyForm(Form):
     """A new API key."""
 
-    name = forms.CharField(label=_("Name"), max_length=80, help_text=_("What uses it, and where it runs."))
+    name = forms.CharField(label=_("Name of the key"), max_length=80, help_text=_("What uses it, and where it runs."))
     scopes = forms.MultipleChoiceField(label=_("Scopes"), widget=forms.CheckboxSelectMultiple)
     expires_on = forms.DateField(label=_("Expires on"), help_text=_("At most a year from now."))
 

@@ -54,6 +54,7 @@ def touch(request: HttpRequest, *, quiet: bool = False) -> bool:
 def begin(request: HttpRequest) -> None:
     """A person has just signed in: the clocks start."""
     request.session[_BEGAN] = request.session[_SEEN] = time.time()
+    User.objects.filter(pk=request.user.pk).update(seen_at=timezone.now())
 
 
 def _expire(request: HttpRequest, user: User, why: str) -> None:

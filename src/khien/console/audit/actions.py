@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import pgettext
 
 THINGS: dict[str, Promise] = {
     "account": _("Account"),
@@ -131,6 +131,8 @@ def label(action: str) -> str:
     thing, _dot, verb = action.partition(".")
     if thing not in THINGS or (verb and verb not in VERBS):
         return action
+    name = str(THINGS[thing])
+    name = name[:1].upper() + name[1:]
     if not verb:
-        return str(THINGS[thing])
-    return pgettext_lazy("audit action", "%(thing)s: %(verb)s") % {"thing": THINGS[thing], "verb": VERBS[verb]}
+        return name
+    return pgettext("audit action", "%(thing)s: %(verb)s") % {"thing": name, "verb": VERBS[verb]}

@@ -27,3 +27,9 @@ def changes_of(entry: Entry) -> list[Change]:
 def changed_names(entry: Entry) -> str:
     """The names of the fields that changed, for a line in a list."""
     return ", ".join(each.name for each in changes(entry.before, entry.after) if each.kind != "same")
+
+
+@register.filter
+def short_name(actor_name: str) -> str:
+    """A person's name without the e-mail that follows it."""
+    return actor_name.partition(" <")[0] or actor_name
