@@ -106,8 +106,7 @@ def view_evidence(by: User, evidence: Evidence, now: datetime | None = None) -> 
     demand(by, "incidents.view")
     now = now or timezone.now()
     with transaction.atomic():
-        last = evidence.custody.filter(by=by).order_by("-at", "-pk").first()
-        if last and last.kind == Handling.VIEWED and now - last.at < VIEWS_APART:
+        if evidence.custody.filter(by=by, kind=Handling.VIEWED, at__gt=now - VIEWS_APART).exists():
             return
         _hold(by, evidence, Handling.VIEWED, at=now)
         record(by, "evidence.view", evidence)

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from khien.console.units.scoping import UnitScopedQuerySet
 
@@ -88,13 +89,13 @@ class Evidence(models.Model):
 class Handling(models.TextChoices):
     """What was done with a piece of evidence."""
 
-    UPLOADED = "uploaded", _("Uploaded")
-    VIEWED = "viewed", _("Viewed")
-    DOWNLOADED = "downloaded", _("Downloaded")
-    HANDED_OVER = "handed_over", _("Handed over")
-    VERIFIED = "verified", _("Verified")
-    MOVED = "moved", _("Moved to another incident")
-    WITHDRAWN = "withdrawn", _("Withdrawn")
+    UPLOADED = "uploaded", pgettext_lazy("evidence", "Uploaded")
+    VIEWED = "viewed", pgettext_lazy("evidence", "Viewed")
+    DOWNLOADED = "downloaded", pgettext_lazy("evidence", "Downloaded")
+    HANDED_OVER = "handed_over", pgettext_lazy("evidence", "Handed over")
+    VERIFIED = "verified", pgettext_lazy("evidence", "Verified")
+    MOVED = "moved", pgettext_lazy("evidence", "Moved to another incident")
+    WITHDRAWN = "withdrawn", pgettext_lazy("evidence", "Withdrawn")
 
 
 class CustodyQuerySet(models.QuerySet["Custody"]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from khien.console.incidents.views import evidence
+from khien.console.incidents.views import evidence, exports
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("<int:pk>/evidence/", evidence.evidence, name="evidence"),
@@ -14,4 +14,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<int:pk>/evidence/<int:number>/verify", evidence.evidence_verify, name="evidence_verify"),
     path("<int:pk>/evidence/<int:number>/hand-over", evidence.evidence_hand_over, name="evidence_hand_over"),
     path("<int:pk>/evidence/<int:number>/withdraw", evidence.evidence_withdraw, name="evidence_withdraw"),
+    path("<int:pk>/report/", exports.report, name="report"),
+    path("<int:pk>/export/<str:format>", exports.export, name="export"),
 ]

@@ -1,0 +1,60 @@
+"""An incident as a file, and reports of it to the authorities."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.http import content_disposition_header
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+
+from khien.console.accounts.access import needs
+from khien.console.incidents.exports import TYPES, Exported, export_incident
+from khien.console.incidents.models import Incident
+from khien.console.incidents.report_forms import ReportForm
+from khien.console.incidents.reports import report_incident
+from khien.console.incidents.views.reading import seen
+from khien.documents.pdf import PdfError
+
+
+@require_GET
+@never_cache
+@needs("incidents.view")
+def export(request: HttpRequest, pk: int, format: str) -> HttpResponse:
+    """The whole incident as `docx`, `pdf` or `json`."""
+    incident = seen(request, pk)
+    if format not in TYPES:
+        raise Http404
+    try:
+        return _saved(export_incident(request.user, pk, format))
+    except PdfError as error:
+        form = ReportForm(request.user, incident)
+        return _page(request, incident, form, failed=str(error), status=503)
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+@needs("incidents.work")
+def report(request: HttpRequest, pk: int) -> HttpResponse:
+    """Compose a report to the authorities; POST saves it as Word or PDF."""
+    incident = seen(request, pk)
+    form = ReportForm(request.user, incident, request.POST or None)
+    failed = ""
+    if request.method == "POST" and form.is_valid():
+        kind = "pdf" if request.POST.get("format") == "pdf" else "docx"
+        try:
+            return _saved(report_incident(request.user, pk, form.facts(), kind))
+        except PdfError as error:
+            failed = str(error)
+    return _page(request, incident, form, failed=failed, status=503 if failed else 422 if form.errors else 200)
+
+
+def _page(request: HttpRequest, incident: Incident, form: ReportForm, *, failed: str, status: int) -> HttpResponse:
+    may_work = request.user.may("incidents.work")
+    context = {"incident": incident, "form": form, "failed": failed, "may_work": may_work}
+    return render(request, "incidents/report.html", context, status=status)
+
+
+def _saved(exported: Exported) -> HttpResponse:
+    headers = {"Content-Disposition": content_disposition_header(True, exported.name)}
+    return HttpResponse(exported.body, content_type=exported.content_type, headers=headers)
