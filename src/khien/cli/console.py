@@ -161,6 +161,67 @@ def restore(
 
 
 @app.command()
+def sample(data: DataOption = None) -> None:
+    """Make an invented province to look at, in an empty database, and print how to sign in; safe to repeat."""
+    set_up(data)
+    from khien.console.sample.codes import otpauth
+    from khien.console.sample.province import make
+
+    logins = make()
+    widest = max(len(login.email) for login in logins)
+    typer.echo(f"Sample logins, all with the password {logins[0].password}")
+    for login in logins:
+        typer.echo(f"  {login.email:<{widest}}  {login.role:<16}{login.unit}")
+    typer.echo("Roles with a second factor; a code of now: khien console sample-code E-MAIL")
+    for login in logins:
+        if login.secret:
+            typer.echo(f"  {login.email:<{widest}}  {otpauth(login)}")
+
+
+@app.command("sample-code")
+def sample_code(
+    email: Annotated[str, typer.Argument(metavar="E-MAIL", help="Of a person of the sample; the part before @ does.")],
+    data: DataOption = None,
+) -> None:
+    """Print the second factor's code of now of a person of the sample province."""
+    set_up(data)
+    from khien.console.sample.codes import current_code, login_of
+
+    login = login_of(email)
+    if login is None or not login.secret:
+        raise UsageError("no person of the sample with a second factor", email, "Run: khien console sample")
+    code, seconds = current_code(login.secret)
+    typer.echo(f"{code}  (good for {seconds} s)")
+
+
+@app.command("move")
+def move(
+    to: Annotated[str, typer.Option(help="Address of the new, empty database, e.g. postgres://user@host/name.")],
+    data: DataOption = None,
+) -> None:
+    """Copy everything into another database while the console is stopped, such as from SQLite to PostgreSQL."""
+    folder = choose(data)
+    old = os.environ.get("KHIEN_DATABASE_URL", "") or f"sqlite:///{folder / 'console.db'}"
+    if to == old:
+        raise UsageError("this is the database in use", to, "Give another with --to")
+    with _alone(folder):
+        os.environ["KHIEN_DATABASE_URL"] = to
+        set_up(data)
+        import dj_database_url
+        from django.db import DatabaseError
+
+        from khien.console.moving import move as copy_all
+        from khien.console.moving import open_old
+
+        open_old(dict(dj_database_url.parse(old)))
+        try:
+            total = copy_all(lambda name, count: typer.echo(f"{count:>12,}  {name}") if count else None)
+        except DatabaseError as error:
+            raise UsageError(f"the rows cannot be copied: {error}", "", "Nothing was changed") from error
+    typer.echo(f"{total:,} rows copied. Set KHIEN_DATABASE_URL to the new address, and start the console")
+
+
+@app.command()
 def migrate(data: DataOption = None) -> None:
     """Bring the database to this version's tables; safe to repeat."""
     set_up(data)

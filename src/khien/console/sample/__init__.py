@@ -1,0 +1,1 @@
+"""An invented province to look at and to learn with: nothing in it is real."""
