@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from khien.console.units.scoping import UnitScopedQuerySet, scope_ids
 
@@ -101,7 +102,7 @@ class Alert(models.Model):
         null=True,
         db_index=False,
         related_name="owned_alerts",
-        verbose_name=_("owner"),
+        verbose_name=pgettext_lazy("alert", "owner"),
     )
     incident = models.ForeignKey(
         "incidents.Incident",
@@ -147,6 +148,11 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def word(self) -> str:
+        """The level's word as Sigma has it."""
+        return Level(self.level).word
 
 
 class AlertFinding(models.Model):
