@@ -39,6 +39,25 @@ from khien.console.accounts.models import User
 print("ASKED" + json.dumps([sorted(StoredFile.objects.values_list("sha256", flat=True)), Entry.objects.count(), User.objects.get().email]))
 """
 
+ALERT = """
+from khien.console.accounts.models import User
+from khien.console.alerts.models import Alert, AlertFinding
+from django.utils import timezone
+from khien.console.units.models import Unit
+import datetime
+now = timezone.now()
+alert = Alert(title="Powershell download", key="test", rule_id="test", level=3, unit=Unit.objects.first(), first_at=now, last_at=now)
+alert.save()
+AlertFinding.objects.create(alert=alert, position=0, record={"event": {"CommandLine": "zebra123 -enc"}})
+"""
+SEARCH = """
+from django.db import connection
+from khien.console.alerts import content
+with connection.cursor() as cursor:
+    cursor.execute(f"SELECT count(*) FROM alerts_content WHERE {content.condition()}", [content.match(["zebra123"])])
+    print("FOUND", cursor.fetchone()[0])
+"""
+
 
 def _run(*arguments: str, url: str = "", code: int = 0) -> str:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("KHIEN_", "DJANGO_"))}
@@ -146,6 +165,37 @@ def test_with_postgresql_too(tmp_path: Path) -> None:
         with psycopg.connect(url, autocommit=True) as connection:
             for name in names:
                 connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not os.environ.get("KHIEN_DATABASE_URL", "").startswith("postgres"),
+    reason="needs a PostgreSQL to make databases in",
+)
+def test_everything_moves_from_sqlite_to_postgresql(tmp_path: Path) -> None:
+    import psycopg
+
+    url = os.environ["KHIEN_DATABASE_URL"]
+    new = url.rpartition("/")[0] + "/khien_moved"
+    data = tmp_path / "console"
+    _made(data)
+    _run("console", "manage", "--data", str(data), "shell", "-c", ALERT)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS khien_moved")
+        connection.execute("CREATE DATABASE khien_moved")
+    try:
+        told = _run("console", "move", "--to", new, "--data", str(data))
+        assert "audit_entry" in told
+        assert _ask(data, new) == _ask(data)
+        assert "intact" in _run("audit", "verify", "--data", str(data), url=new)
+        found = _run("console", "manage", "--data", str(data), "shell", "-c", SEARCH, url=new)
+        assert "FOUND 1" in found
+        _fill(data, 8, 9, new)  # numbers go on after those moved
+        again = _run("console", "move", "--to", new, "--data", str(data), code=2)
+        assert "has people in it already" in again
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP DATABASE IF EXISTS khien_moved WITH (FORCE)")
 
 
 @pytest.fixture

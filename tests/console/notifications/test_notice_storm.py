@@ -8,7 +8,7 @@ import pytest
 from khien.console.notifications import bundles, outbox, selectors, services
 from khien.console.notifications.models import Mail, Notice
 
-pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 EVENING = datetime(2026, 11, 24, 11, 0, tzinfo=UTC)  # 18:00 in Vietnam
 
 

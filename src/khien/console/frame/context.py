@@ -18,5 +18,5 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "doors": doors_for(user, request.path) if signed_in else [],
         "theme": user.theme if signed_in else request.COOKIES.get("theme", "auto"),
         "density": user.density if signed_in else "comfortable",
-        "khien_version": __version__,
+        "product_version": __version__,
     }
