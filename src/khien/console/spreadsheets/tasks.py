@@ -77,7 +77,7 @@ class TaskImporter(Importer):
         Column("text", gettext_lazy("What to do"), text),
         Column(
             "assignee",
-            gettext_lazy("Person"),
+            gettext_lazy("Person of the unit"),
             person,
             hint=gettext_lazy("E-mail of a person of the unit; may be left empty."),
             default=None,

@@ -12,7 +12,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from khien.console.accounts.access import needs
@@ -112,9 +112,9 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
             rows.sort(key=lambda row: (row.kind != imports.WRONG, row.kind == imports.SAME, row.number))
             tally = [
                 (imports.WRONG, _("with errors"), seen.counts[imports.WRONG]),
-                (imports.CREATE, _("new"), seen.counts[imports.CREATE]),
-                (imports.CHANGE, _("changed"), seen.counts[imports.CHANGE]),
-                (imports.SAME, _("unchanged"), seen.counts[imports.SAME]),
+                (imports.CREATE, pgettext("rows", "new"), seen.counts[imports.CREATE]),
+                (imports.CHANGE, pgettext("rows", "changed"), seen.counts[imports.CHANGE]),
+                (imports.SAME, pgettext("rows", "unchanged"), seen.counts[imports.SAME]),
             ]
             page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
             context |= {"preview": seen, "page": page, "show": show, "tally": tally, "errors": seen.errors[:50]}

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from khien.console.accounts.models import User
 from khien.console.frame.forms import Form
@@ -20,7 +21,7 @@ class SystemForm(Form):
     """A system, and what names it in telemetry."""
 
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
-    name = forms.CharField(label=_("Name"), max_length=200)
+    name = forms.CharField(label=pgettext_lazy("thing", "Name"), max_length=200)
     code = forms.SlugField(
         label=_("Code"), max_length=60, required=False, help_text=_("Left empty, it is made of the name.")
     )

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from khien.console.accounts.models import User
 from khien.console.spreadsheets.importers import Column, Importer, Known, text, truth, unit, whole
@@ -54,7 +54,7 @@ class SystemImporter(Importer):
     next_url = "systems:list"
     columns: ClassVar = (
         Column("code", gettext_lazy("Code"), code, required=True, example="his-benh-vien"),
-        Column("name", gettext_lazy("Name"), text, required=True, example="Quản lý bệnh viện"),
+        Column("name", pgettext_lazy("thing", "Name"), text, required=True, example="Quản lý bệnh viện"),
         Column(
             "unit",
             gettext_lazy("Unit"),
@@ -118,7 +118,7 @@ class SystemImporter(Importer):
 IMPORTERS = (SystemImporter(),)
 EXPORT_COLUMNS = (
     (gettext_lazy("Code"), "code"),
-    (gettext_lazy("Name"), "name"),
+    (pgettext_lazy("thing", "Name"), "name"),
     (gettext_lazy("Unit"), "unit.code"),
     (gettext_lazy("Security level"), "level"),
     (gettext_lazy("Description"), "description"),

@@ -10,6 +10,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from khien.console.accounts.access import needs
@@ -131,7 +132,7 @@ def _tell(request: HttpRequest, system: InformationSystem) -> None:
 
 def _state(system: InformationSystem) -> list[tuple[str, Any]]:
     return [
-        (_("Name"), system.name),
+        (pgettext("thing", "Name"), system.name),
         (_("Unit"), system.unit.name),
         (_("Security level"), system.level),
         (_("Code"), system.code),

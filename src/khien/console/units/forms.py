@@ -8,6 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from khien.console.accounts.models import User
 from khien.console.frame.forms import Form
@@ -41,7 +42,7 @@ class UnitForm(Form):
     """What a unit is called and how it is reached."""
 
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
-    name = forms.CharField(label=_("Name"), max_length=200)
+    name = forms.CharField(label=pgettext_lazy("thing", "Name"), max_length=200)
     short_name = forms.CharField(label=_("Short name"), max_length=60, required=False)
     code = forms.SlugField(
         label=_("Code"),

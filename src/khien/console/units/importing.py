@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email, validate_slug
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from khien.console.accounts.models import User
 from khien.console.spreadsheets.importers import Column, Importer, Known, sees_all, text
@@ -71,7 +71,7 @@ class UnitImporter(Importer):
     next_url = "units:list"
     columns: ClassVar = (
         Column("code", gettext_lazy("Code"), code, required=True, example="so-y-te"),
-        Column("name", gettext_lazy("Name"), text, required=True, example="Sở Y tế"),
+        Column("name", pgettext_lazy("thing", "Name"), text, required=True, example="Sở Y tế"),
         Column("short_name", gettext_lazy("Short name"), text, example="SYT"),
         Column("kind", gettext_lazy("Kind"), kind, required=True, example="department"),
         Column(
@@ -163,7 +163,7 @@ class UnitImporter(Importer):
 IMPORTERS = (UnitImporter(),)
 EXPORT_COLUMNS = (
     (gettext_lazy("Code"), "code"),
-    (gettext_lazy("Name"), "name"),
+    (pgettext_lazy("thing", "Name"), "name"),
     (gettext_lazy("Short name"), "short_name"),
     (gettext_lazy("Kind"), lambda unit: str(unit.kind)),
     (gettext_lazy("Part of"), "parent.code"),

@@ -87,7 +87,7 @@ class Appointment(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="appointments"
     )
-    person = models.CharField(_("person"), max_length=120)
+    person = models.CharField(_("name of the person"), max_length=120)
     position = models.CharField(_("position"), max_length=200, blank=True)
     unit = models.ForeignKey(Unit, models.PROTECT, null=True, blank=True, related_name="appointments")
     decision_number = models.CharField(_("decision number"), max_length=60)

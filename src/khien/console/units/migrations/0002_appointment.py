@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                         verbose_name="seat",
                     ),
                 ),
-                ("person", models.CharField(max_length=120, verbose_name="person")),
+                ("person", models.CharField(max_length=120, verbose_name="name of the person")),
                 ("position", models.CharField(blank=True, max_length=200, verbose_name="position")),
                 ("decision_number", models.CharField(max_length=60, verbose_name="decision number")),
                 ("decision_date", models.DateField(verbose_name="decision date")),

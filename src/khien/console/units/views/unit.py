@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from khien.console.accounts.access import needs
@@ -162,7 +163,7 @@ def _conflict(request: HttpRequest, form: Any, changed: Changed, title: str) -> 
     form.data = form.data.copy()
     form.data["version"] = str(current.version)
     state = [
-        (_("Name"), current.name),
+        (pgettext("thing", "Name"), current.name),
         (_("Short name"), current.short_name),
         (_("Code"), current.code),
         (_("Kind"), str(current.kind)),
