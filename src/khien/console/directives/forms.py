@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from khien.console.accounts.models import User
 from khien.console.directives.models import Task
@@ -42,6 +43,8 @@ class StepForm(Form):
         super().__init__(*args, **kwargs)
         for name, field in self.fields.items():
             # Several such forms stand on one page: each field has an id of its own.
+            if isinstance(field.widget, forms.Textarea):
+                field.widget.attrs["rows"] = 4
             field.widget.attrs["id"] = f"id_{type(self).__name__.removesuffix('Form').lower()}_{name}"
 
     def values(self) -> dict[str, Any]:
@@ -56,7 +59,7 @@ class BareForm(StepForm):
 class AssignForm(StepForm):
     """Hand the task to a person."""
 
-    assignee = forms.ModelChoiceField(User.objects.none(), label=_("Person"), required=False)
+    assignee = forms.ModelChoiceField(User.objects.none(), label=pgettext_lazy("task", "Person"), required=False)
 
     def __init__(self, *args: Any, task: Task, **kwargs: Any) -> None:
         kwargs.setdefault("initial", {}).setdefault("assignee", task.assignee_id)

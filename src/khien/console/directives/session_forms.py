@@ -53,6 +53,12 @@ class VersionForm(Form):
 
     version = forms.IntegerField(widget=forms.HiddenInput)
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            if isinstance(field.widget, forms.Textarea):
+                field.widget.attrs["rows"] = 12 if field.max_length and field.max_length > 100_000 else 4
+
 
 class AgendaForm(VersionForm):
     """A point of the agenda."""
@@ -95,6 +101,7 @@ class DirectiveForm(ModelForm):
     class Meta:
         model = Directive
         fields = ("conclusion", "title", "basis", "text", "sign", "due_at")
+        widgets = {"basis": forms.Textarea({"rows": 3}), "text": forms.Textarea({"rows": 8})}  # noqa: RUF012
         labels = {"due_at": _("Due, unless a unit has a time of its own")}  # noqa: RUF012
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:

@@ -65,7 +65,7 @@ const open = () => {
   if (wanted instanceof HTMLDetailsElement) {
     wanted.open = true;
     wanted.querySelector("textarea, select, input:not([type=hidden])")?.focus({ preventScroll: true });
-    wanted.scrollIntoView({ block: "center" });
+    wanted.scrollIntoView({ block: "start" });
   }
 };
 window.addEventListener("hashchange", open);

@@ -6,6 +6,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_safe
 
 from khien.console.accounts.access import needs
@@ -25,7 +26,7 @@ def boards(request: HttpRequest) -> HttpResponse:
     if request.GET.get("session", "").isdecimal():
         session = get_object_or_404(Session.objects.visible_to(request.user), pk=int(request.GET["session"]))
     rows = board(request.user, by, session=session.pk if session else None)
-    names = {"unit": _("Unit"), "person": _("Person"), "session": _("Session")}
+    names = {"unit": _("Unit"), "person": pgettext("task", "Person"), "session": _("Session")}
     if "export" in request.GET:
         columns = [(names[by], lambda row: row["name"] or _("Not handed to a person"))]
         columns += [(word(state), lambda row, state=state: row[state]) for state in ORDER]

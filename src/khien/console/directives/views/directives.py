@@ -114,6 +114,7 @@ def detail_context(request: HttpRequest, directive: Directive, **bound: Any) -> 
     tasks = {task.unit_id: task for task in directive.seen_tasks}
     for row in rows:
         row.task = tasks.get(row.unit_id)
+    rows.sort(key=lambda row: not (row.task and row.task.overdue))
     initial = {"version": directive.version}
     forms: dict[str, Any] = {}
     if issues and directive.state == DirectiveState.DRAFT:

@@ -128,6 +128,12 @@ def detail_context(request: HttpRequest, session: Session, **bound: Any) -> dict
         "issues": user.may("directives.issue") and scope_ids(user) is None,
         "forms": forms,
         "presences": Presence.choices,
+        "presence": [
+            (label, rows)
+            for value, label in (*Presence.choices[1:], Presence.choices[0])
+            if (rows := [row for row in attendance if row.presence == value])
+        ],
+        "attendance_open": bool(typed),
     }
 
 

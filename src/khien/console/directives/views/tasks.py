@@ -15,7 +15,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 from django.views.decorators.http import require_POST, require_safe
 
 from khien.console.accounts.access import demand, needs
@@ -76,7 +76,7 @@ def columns() -> list[tuple[Any, Any]]:
         (_("What to do"), "text"),
         (_("Unit"), "unit.name"),
         (_("Unit code"), "unit.code"),
-        (_("Person"), "assignee.name"),
+        (pgettext("task", "Person"), "assignee.name"),
         (_("Origin"), origin_of),
         (_("State"), "get_state_display"),
         (_("Overdue"), "overdue"),
