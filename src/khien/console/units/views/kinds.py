@@ -28,7 +28,7 @@ def _may(request: HttpRequest) -> None:
 def kinds(request: HttpRequest) -> HttpResponse:
     """All kinds, and how many units are of each."""
     _may(request)
-    rows = UnitKind.objects.annotate(count=Count("units"))
+    rows = UnitKind.objects.annotate(count=Count("units")).order_by("position", "code")
     return render(request, "units/kinds.html", {"kinds": rows})
 
 
