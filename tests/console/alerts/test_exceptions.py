@@ -198,6 +198,7 @@ def test_a_drafted_value_silences_itself_and_nothing_near(value: Any, known: Kno
         ((f"- {WHOAMI_ID}", "[]"), "", 0),
         (("process_creation", "registry_set"), "not of the filter", 3),
         (("Image:", "Image|nonsense:"), "nonsense", 9),
+        (("Image:", "User|re: '(a+)+(?=b)'\n    Image:"), "could hold up", 10),
         (("filter:", "detection:"), "Sigma filter", 0),
         (("title:", "---\ntitle: x\n---\ntitle:"), "one YAML document", 0),
     ],
@@ -396,14 +397,17 @@ def test_owners_are_reminded_once_a_week_before_and_the_file_goes_at_expiry(
     exceptions.keep_exceptions()
     notice = Notice.objects.get()
     assert (notice.user, notice.kind, notice.url) == (
-        province.analyst, "exception.expiring", f"/alerts/exceptions/{made.pk}/",
+        province.analyst, "alert.exception_expiring", f"/alerts/exceptions/{made.pk}/",
     )  # fmt: skip
     assert exceptions.is_written(made)
     RuleException.objects.update(expires_at=in_days(-0.01))
     exceptions.keep_exceptions()
     exceptions.keep_exceptions()
     assert not exceptions.is_written(made)
-    assert [each.kind for each in Notice.objects.order_by("id")] == ["exception.expiring", "exception.expired"]
+    assert [each.kind for each in Notice.objects.order_by("id")] == [
+        "alert.exception_expiring",
+        "alert.exception_expired",
+    ]
     assert Entry.objects.filter(action="exception.expire").count() == 1
 
 
@@ -412,7 +416,7 @@ def test_prolonging_reminds_again(known: KnownRule, fired: Any, province: Any) -
     exceptions.keep_exceptions()
     exceptions.prolong_exception(province.analyst, made.pk, None, in_days(5), "Still")
     exceptions.keep_exceptions()
-    assert Notice.objects.filter(kind="exception.expiring").count() == 2
+    assert Notice.objects.filter(kind="alert.exception_expiring").count() == 2
 
 
 def test_the_folder_is_put_right_and_other_files_are_left_alone(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from khien.console.alerts.explaining import kind_of
 from khien.console.alerts.highlighting import leaves, printable, value_shown
 from khien.console.alerts.models import Alert
 from khien.console.alerts.rule_index import KnownRule, RuleIndex
+from khien.engine.values import is_linear
 from khien.errors import RuleError
 from khien.events.batch import MISSING, Event, EventKind, Value
 from khien.events.logsource import LogSource
@@ -22,7 +23,7 @@ from khien.hunt.assembly import read_field
 from khien.rules.collection import load_sources
 from khien.rules.documents import parse_documents
 from khien.rules.filters import Filter, parse_filter
-from khien.rules.model import Correlation, Rule
+from khien.rules.model import And, Correlation, KeywordRegex, Named, Node, Not, Or, Regex, Rule
 
 PATH = "exception.yml"
 MOST_BYTES = 65_536
@@ -184,6 +185,9 @@ def check(text: str, known: KnownRule, index: RuleIndex) -> Filter:
         message = _("'rules' may name only the rule of the alert: %(rules)s.")
         names = ", ".join(part.id for part in known.parts)
         raise Unusable([Wrong(message % {"rules": names}, *_line_of(text, "rules:"))])
+    if slow := next((each for each in _regexes(found.condition) if not is_linear(each.pattern, each.flags)), None):
+        message = _("Look-around and back-references could hold up the service; write %(pattern)s without them.")
+        raise Unusable([Wrong(message % {"pattern": f"/{slow.pattern[:80]}/"}, *_line_of(text, slow.pattern))])
     sources = [*index.sources([part.id for part in known.parts]), (PATH, data)]
     loaded = load_sources(sources, {})
     problems = [
@@ -194,6 +198,18 @@ def check(text: str, known: KnownRule, index: RuleIndex) -> Filter:
     if problems:
         raise Unusable(problems)
     return found
+
+
+def _regexes(node: Node) -> Iterator[Regex | KeywordRegex]:
+    """The regular expressions of a condition."""
+    match node:
+        case Regex() | KeywordRegex():
+            yield node
+        case And(items=items) | Or(items=items):
+            for each in items:
+                yield from _regexes(each)
+        case Not(item=item) | Named(item=item):
+            yield from _regexes(item)
 
 
 def _placed(error: RuleError, text: str) -> Wrong:

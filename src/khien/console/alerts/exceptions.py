@@ -237,7 +237,11 @@ def _expire(pk: int, now: datetime) -> int:
         found.version += 1
         found.save()
         record(None, "exception.expire", found, after={"ended_at": now})
-        _tell(found, "exception.expired", gettext_noop("The exception “%(title)s” has expired: its rule fires again."))
+        _tell(
+            found,
+            "alert.exception_expired",
+            gettext_noop("The exception “%(title)s” has expired: its rule fires again."),
+        )
     return 1
 
 
@@ -250,7 +254,7 @@ def _remind(pk: int, now: datetime) -> int:
         found.save(update_fields=["reminded_at"])
         _tell(
             found,
-            "exception.expiring",
+            "alert.exception_expiring",
             gettext_noop("The exception “%(title)s” expires on %(date)s. Prolong it only if it is still harmless."),
         )
     return 1
