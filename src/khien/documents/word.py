@@ -67,7 +67,7 @@ class _Writer:
         for position, each in enumerate(document.bases):
             line = Line((Run(clean(basis(each, position == len(document.bases) - 1))),))
             self._line(line, rules.text["bases"])
-        for item in flow(document.body, rules, document.language, ended=True):
+        for item in flow(document.body, rules, document.language, ended=document.signature is not None):
             self._item(item)
         self._foot()
         for position, annex in enumerate(document.annexes):

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile, UploadedFile
+from django.utils import translation
 
 from khien.console.chores import all_chores
 from khien.console.files import services
@@ -26,9 +27,10 @@ from khien.console.files.responses import SavedPieces
 
 
 @pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, settings) -> Path:
+def own_folder(tmp_path: Path, settings) -> Iterator[Path]:
     settings.DATA = tmp_path
-    return tmp_path / "files"
+    with translation.override("en"):
+        yield tmp_path / "files"
 
 
 def _upload(content: bytes, name: str = "log.txt", content_type: str = "text/plain") -> SimpleUploadedFile:

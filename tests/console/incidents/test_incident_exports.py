@@ -84,7 +84,7 @@ def test_the_json_is_whole_and_documented(province, whole):
     assert content["evidence"][0]["sha256"] == whole.evidence.get().file.sha256
     assert content["evidence"][0]["custody"][0]["what"] == "uploaded"
     manual = DOCS.read_text()
-    told = set(re.findall(r"`([a-z_]+)`", manual))
+    told = set(re.findall(r"`([a-z0-9_]+)`", manual))
     used = set(content) | {
         name
         for rows in content.values()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -44,9 +45,9 @@ class EvidenceForm(Form):
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         initial = {"collected_at": timezone.localtime(), "collected_by": user.name}
         super().__init__(*args, initial={**initial, **kwargs.pop("initial", {})}, **kwargs)
-        self.fields["files"].help_text = _("Up to %(files)s files of at most %(most)s MB each.") % {
+        self.fields["files"].help_text = _("Up to %(files)s files of at most %(most)s each.") % {
             "files": MOST_FILES,
-            "most": MOST_BYTES >> 20,
+            "most": filesizeformat(MOST_BYTES),
         }
         self.fields["collected_where"].widget.attrs["placeholder"] = _("Machine, system or place")
 

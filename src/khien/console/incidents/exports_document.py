@@ -18,7 +18,7 @@ from khien.console.units.models import Unit
 from khien.documents.document import Annex, Block, Clause, Document, Language, Paragraph, Section, Table
 from khien.documents.wording import HERE, short_moment
 
-MOST_ROWS = 1000
+MOST_ROWS = 500
 """Rows of a table that are set in Word and PDF; the JSON export has all."""
 _URL = re.compile(r"\b(https?|ftp)://([^\s/?#]+)", re.I)
 
@@ -147,7 +147,7 @@ def _clocks(content: dict[str, Any], language: Language) -> Table:
         )
         for each in content["clocks"]
     ]
-    return Table((_("Report"), _("Due"), _("State"), _("Sent, number, recipient")), rows, (3, 1.6, 1.5, 2.4))
+    return Table((_("Report"), _("Due"), _("State"), _("Sent, number, recipient")), rows, (3, 1.9, 1.4, 2.4))
 
 
 def _timeline(content: dict[str, Any]) -> Table:
@@ -158,7 +158,7 @@ def _timeline(content: dict[str, Any]) -> Table:
         rows.append(
             (_short(each["at"]), _label(EntryKind, each["kind"]), defanged(_lines(head, each["text"])), each["by"])
         )
-    return Table((_("Time"), _("Kind"), _("What happened"), _("Done by")), rows, (1.6, 1.4, 4.6, 1.6))
+    return Table((_("Time"), _("Kind"), _("What happened"), _("Done by")), rows, (2, 1.4, 4.4, 1.6))
 
 
 def _alerts(content: dict[str, Any]) -> Table:
@@ -172,7 +172,7 @@ def _alerts(content: dict[str, Any]) -> Table:
         )
         for each in content["alerts"]
     ]
-    return Table((_("First"), _("Level"), _("What happened"), _("Entity"), _("Count")), rows, (1.6, 1.3, 3.6, 2.2, 1))
+    return Table((_("First"), _("Level"), _("What happened"), _("Entity"), _("Count")), rows, (2, 1.3, 3.5, 2.1, 0.9))
 
 
 def _indicators(content: dict[str, Any]) -> Table:
@@ -180,7 +180,7 @@ def _indicators(content: dict[str, Any]) -> Table:
         (_label(IndicatorKind, each["kind"]), each["defanged"], each["tlp"], defanged(each["note"]))
         for each in content["indicators"]
     ]
-    return Table((_("Kind"), _("Value (made harmless)"), "TLP", _("Note")), rows, (1.5, 4, 1.5, 2))
+    return Table((_("Kind"), _("Value (made harmless)"), "TLP", _("Note")), rows, (1.5, 3.6, 2.3, 1.8))
 
 
 def _tasks(content: dict[str, Any]) -> Table:
@@ -193,7 +193,7 @@ def _tasks(content: dict[str, Any]) -> Table:
         )
         for each in content["tasks"]
     ]
-    return Table((_("Task"), _("Unit"), _("Due"), _("State")), rows, (3.4, 2.2, 1.6, 1.8))
+    return Table((_("Task"), _("Unit"), _("Due"), _("State")), rows, (3.2, 2.2, 1.9, 1.9))
 
 
 def _evidence(content: dict[str, Any]) -> Table:
@@ -226,7 +226,7 @@ def _custody(content: dict[str, Any]) -> Sequence[Annex]:
             )
             for entry in each["custody"][:MOST_ROWS]
         ]
-        blocks.append(Table((_("Time"), _("What was done"), _("Done by"), _("Reason")), rows, (1.6, 2.4, 1.8, 3)))
+        blocks.append(Table((_("Time"), _("What was done"), _("Done by"), _("Reason")), rows, (2, 2.4, 1.8, 3)))
     return [Annex(_("Chain of custody"), blocks)] if blocks else []
 
 

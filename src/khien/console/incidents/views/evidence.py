@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -62,7 +63,7 @@ def _list(
         "most_bytes": services.MOST_BYTES,
         "most_files": services.MOST_FILES,
         "words": {
-            "large": _("is larger than %(most)s MB") % {"most": services.MOST_BYTES >> 20},
+            "large": _("is larger than %(most)s") % {"most": filesizeformat(services.MOST_BYTES)},
             "many": _("Upload at most %(most)s files at once.") % {"most": services.MOST_FILES},
             "hashing": _("Received; the files are being hashed and kept."),
             "failed": _("The upload broke off; nothing was kept. Try again."),
