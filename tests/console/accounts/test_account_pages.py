@@ -189,3 +189,17 @@ def test_foreign_people_invitations_and_keys_are_not_there(province, signed_in: 
     assert client.get(reverse("accounts:user", args=[province.hospital.pk])).status_code == 200
     page = client.get(reverse("accounts:users")).context["page"]
     assert {person.email for person in page.object_list} == {"health@example.vn", "hospital@example.vn"}
+
+
+def test_nobody_renames_or_removes_the_keys_of_others(province, signed_in: SignedIn) -> None:
+    key = Authenticator.objects.create(user=province.health, type=Authenticator.Type.WEBAUTHN, data={"name": "x"})
+    client = signed_in(province.commune)
+    session = client.session  # proven a moment ago
+    session["account_authentication_methods"] = [{"method": "password", "at": 9e9, "reauthenticated": True}]
+    session["account_authentication_methods_user"] = str(province.commune.pk)
+    session.save()
+    for name in ("mfa_edit_webauthn", "mfa_remove_webauthn"):
+        url = reverse(name, kwargs={"pk": key.pk})
+        assert client.get(url).status_code == 404
+        assert client.post(url, {"name": "y"}).status_code == 404
+    assert Authenticator.objects.filter(pk=key.pk).exists()
