@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
+from django.utils.translation import override
 
 from khien.console.alerts.models import Alert
 from khien.console.incidents.models import Incident
@@ -16,6 +17,13 @@ from khien.console.systems.models import InformationSystem
 
 NOON = datetime(2026, 11, 24, 5, 0, tzinfo=UTC)
 """12:00 in the province."""
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """What services say is compared in English."""
+    with override("en"):
+        yield
 
 
 @pytest.fixture

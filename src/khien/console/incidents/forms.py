@@ -80,7 +80,7 @@ class IncidentForm(Form):
     )
     unit = forms.ModelChoiceField(Unit.objects.none(), label=_("Leading unit"))
     leader = forms.ModelChoiceField(User.objects.none(), label=_("Leader"), required=False)
-    description = forms.CharField(label=_("Description"), widget=forms.Textarea, required=False)
+    description = forms.CharField(label=_("Description"), widget=forms.Textarea(attrs={"rows": 5}), required=False)
     urgent = forms.BooleanField(
         label=_("Signs of harm to national security or public order, or serious disruption"), required=False
     )
@@ -179,7 +179,7 @@ class MendForm(Form):
 
     version = forms.IntegerField(widget=forms.HiddenInput)
     at = forms.DateTimeField(label=_("Time"))
-    text = forms.CharField(label=_("Text"), max_length=20_000, widget=forms.Textarea)
+    text = forms.CharField(label=_("Text"), max_length=20_000, widget=forms.Textarea(attrs={"rows": 4}))
 
 
 class MailForm(Form):
@@ -202,9 +202,9 @@ class CloseForm(Form):
     """What closing needs. `clocks_reason` is there when reports are still to be sent."""
 
     version = forms.IntegerField(widget=forms.HiddenInput)
-    cause = forms.CharField(label=_("Cause"), widget=forms.Textarea)
-    effect = forms.CharField(label=_("Effect"), widget=forms.Textarea)
-    lessons = forms.CharField(label=_("Lessons"), widget=forms.Textarea)
+    cause = forms.CharField(label=_("Cause"), widget=forms.Textarea(attrs={"rows": 4}))
+    effect = forms.CharField(label=_("Effect"), widget=forms.Textarea(attrs={"rows": 4}))
+    lessons = forms.CharField(label=_("Lessons"), widget=forms.Textarea(attrs={"rows": 4}))
     clocks_reason = forms.CharField(
         label=_("Why reports still due are not sent"), widget=forms.Textarea(attrs={"rows": 2}), required=False
     )
@@ -219,7 +219,7 @@ class ReasonForm(Form):
     """A reason."""
 
     version = forms.IntegerField(widget=forms.HiddenInput)
-    reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.Textarea)
+    reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.Textarea(attrs={"rows": 4}))
 
 
 class SentForm(Form):
@@ -273,7 +273,7 @@ class OtherIncidentField(forms.CharField):
     def __init__(self, user: User, incident: Incident, **kwargs: Any) -> None:
         super().__init__(max_length=20, **kwargs)
         self.user, self.incident = user, incident
-        self.widget.attrs |= {"list": "incident-numbers", "autocomplete": "off", "placeholder": "SC-2026-0001"}
+        self.widget.attrs |= {"list": "incident-numbers", "autocomplete": "off", "placeholder": "SC-YYYY-NNNN"}
 
     def clean(self, value: Any) -> Incident | None:
         number = super().clean(value)
@@ -308,7 +308,7 @@ class TaskForm(Form):
     """One task that stands in no playbook."""
 
     title = forms.CharField(label=_("Task"), max_length=300)
-    text = forms.CharField(label=_("What to do"), widget=forms.Textarea, required=False)
+    text = forms.CharField(label=_("What to do"), widget=forms.Textarea(attrs={"rows": 4}), required=False)
     unit = forms.ModelChoiceField(Unit.objects.none(), label=_("Unit"))
     due_at = forms.DateTimeField(label=_("Due"))
 

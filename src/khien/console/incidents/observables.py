@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +18,14 @@ MOST_EXTRACTED = 500
 LONGEST = 1000
 _LONGEST_TEXT = 500_000
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_INNER = tuple(
+    ip_network(each)
+    for each in (
+        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "0.0.0.0/8",
+        "::1/128", "fc00::/7", "fe80::/10",
+    )
+)  # fmt: skip
+"""Addresses that mean something within one network only (RFC 1918, 4193, 6598, link-local)."""
 _REFANG = (
     (re.compile(r"\bhxxp(s?)(?=\[?:)", re.I), r"http\1"),
     (re.compile(r"\bfxp(?=\[?:)", re.I), "ftp"),
@@ -178,7 +186,8 @@ def is_local(kind: str, value: str) -> bool:
     """Whether a value means something within one unit only: host, user, process, private address."""
     if kind in (IndicatorKind.HOST, IndicatorKind.USER, IndicatorKind.PROCESS):
         return True
-    return kind == IndicatorKind.IP and _address(value) is not None and not ip_address(value).is_global
+    address = _address(value) if kind == IndicatorKind.IP else None
+    return address is not None and any(ip_address(address) in network for network in _INNER)
 
 
 def _address(value: str) -> str | None:

@@ -71,7 +71,8 @@ const draw = (box) => {
     const left = x(data.now);
     if (left >= 0 && left <= width) {
       make(svg, "line", { class: "today", x1: left, x2: left, y1: 0, y2: height - 18 });
-      make(svg, "text", { class: "today-text", x: left - 4, y: height - 22, "text-anchor": "end" }, data.words.now);
+      const near = left < 140;
+      make(svg, "text", { class: "today-text", x: left + (near ? 4 : -4), y: height - 22, "text-anchor": near ? "start" : "end" }, data.words.now);
     }
   }
 

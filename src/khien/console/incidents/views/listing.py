@@ -22,7 +22,6 @@ HEADS = (
     ("number", gettext_lazy("Number")),
     ("level", gettext_lazy("Severity")),
     ("title", gettext_lazy("Title")),
-    ("", gettext_lazy("Class")),
     ("unit", gettext_lazy("Leading unit")),
     ("state", gettext_lazy("State")),
     ("", gettext_lazy("Leader")),

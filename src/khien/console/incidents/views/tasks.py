@@ -26,6 +26,7 @@ from khien.console.units.models import UnitKind
 def playbooks(request: HttpRequest, pk: int) -> HttpResponse:
     """The playbooks with their tasks; those ticked are given."""
     incident, user, now = seen(request, pk), request.user, timezone.now()
+    status = 200
     if request.method == "POST":
         try:
             made = playbook_tasks.apply_playbook(
@@ -33,6 +34,7 @@ def playbooks(request: HttpRequest, pk: int) -> HttpResponse:
             )
         except ValidationError as error:
             refuse(request, error)
+            status = 400
         else:
             text = ngettext("%(n)s task given.", "%(n)s tasks given.", len(made))
             messages.success(request, text % {"n": len(made)})
@@ -55,7 +57,7 @@ def playbooks(request: HttpRequest, pk: int) -> HttpResponse:
         }
         for book in playbook_tasks.offered(incident, now)
     ]
-    return render(request, "incidents/playbooks.html", {"incident": incident, "books": books})
+    return render(request, "incidents/playbooks.html", {"incident": incident, "books": books}, status=status)
 
 
 def _receivers() -> dict[str, str]:
