@@ -269,3 +269,13 @@ def test_a_preview_takes_a_bounded_number_of_queries(province, django_assert_max
     staged = imports.stage(province.admin, "units", csv_file("code,name,kind,parent", *rows))
     with django_assert_max_num_queries(12):
         assert imports.preview(province.admin, staged).counts["create"] == 300
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+@pytest.mark.parametrize("kind", ["xlsx", "csv"])
+def test_units_as_saved_are_unchanged_when_imported(province, signed_in, language, kind):
+    Unit.objects.filter(code="xa-mau").update(phone="+84 1", short_name="=XM")
+    saved = b"".join(signed_in(province.admin, language).get(f"/units/?export={kind}").streaming_content)
+    _staged, seen = look(province.admin, "units", SimpleUploadedFile(f"units.{kind}", saved))
+    assert seen.errors == []
+    assert set(kinds(seen)) == {"same"}
