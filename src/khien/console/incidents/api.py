@@ -15,7 +15,7 @@ from khien.console.api.paging import PageParameters, page_of
 from khien.console.api.shapes import Id, Moment, Page, PersonRef, Reasoned, SystemRef, Time, UnitRef, Versioned, seen
 from khien.console.audit.services import record_view
 from khien.console.incidents import clocks, indicators, merging, services, timeline
-from khien.console.incidents.models import Incident
+from khien.console.incidents.models import Incident, IncidentEntry
 from khien.console.incidents.selectors import found as incidents_found
 from khien.console.incidents.selectors import visible_numbers
 from khien.console.systems.models import InformationSystem
@@ -314,7 +314,8 @@ class SentIn(Schema):
 def list_entries(request: HttpRequest, pk: int) -> list[Any]:
     """What people and the system wrote, oldest first."""
     incident = seen(Incident.objects.visible_to(request.user), pk)
-    return list(incident.entries.select_related("by").order_by("at", "pk")[:5000])
+    entries = IncidentEntry.objects.visible_to(request.user).filter(incident=incident)
+    return list(entries.select_related("by").order_by("at", "pk")[:5000])
 
 
 @incidents.post("/{int:pk}/entries", response={201: EntryOut}, auth=Key("incidents:write"), summary="Write an entry")
