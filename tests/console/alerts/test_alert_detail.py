@@ -170,7 +170,7 @@ def test_queries_do_not_grow_with_the_alerts(
     client = signed_in(province.analyst)
     more(1)
     client.get(f"/alerts/{alert.pk}/")
-    with django_assert_max_num_queries(34) as first:
+    with django_assert_max_num_queries(24) as first:
         client.get(f"/alerts/{alert.pk}/")
     more(10)
     with django_assert_max_num_queries(len(first)):

@@ -117,6 +117,7 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202egnp.ex
         {"null": None, "list": [], "map": {}, "number": 1e308, "yes": True, "": ""},
         {"huge": "A" * 2_000_000},
         {"many": {str(n): n for n in range(5_000)}},
+        {f"long {n}": "<" * 60_000 for n in range(100)},
         {"broken": "\ud800 half"},
         json.loads('{"a":' * 60 + "1" + "}" * 60),
         ["no", "map"],
@@ -131,6 +132,7 @@ def test_no_event_breaks_the_explanation_or_becomes_markup(event: Any, whoami: K
     ]
     explained = explain({"event": event, "matched": matched}, whoami)
     assert len(explained.fields) <= 500
+    assert sum(len(each.shown) + len(each.copy) for each in explained.fields) < 1_500_000
     for shown in [each.shown for each in (*explained.fields, *explained.matched)]:
         assert "<" not in shown.replace("<mark>", "").replace("</mark>", "")
         assert "\u202e" not in shown

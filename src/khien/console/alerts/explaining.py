@@ -23,6 +23,10 @@ from khien.rules.model import Correlation, Rule
 _MOST_FALSE = 3
 _MOST_BRANCHES = 400
 _LONGEST_COPIED = 65_536
+_LONGEST_SHOWN = 4_000
+_SHORTENED = 200
+_MOST_SHOWN = 200_000
+_MOST_COPIED = 300_000
 _TYPES: dict[str, Promise] = {
     "event_count": gettext_lazy("number of events"),
     "value_count": gettext_lazy("number of different values"),
@@ -190,7 +194,8 @@ def _fields(
             continue
         for own in _names(name, each.get("value"), event, found, kind):
             patterns.setdefault(own, []).append(pattern)
-    fields = [_field(name, value, patterns.get(name, []), words) for name, value in found]
+    room = [_MOST_SHOWN, _MOST_COPIED]
+    fields = [_field(name, value, patterns.get(name, []), words, room) for name, value in found]
     return tuple(sorted(fields, key=lambda each: not each.matched)), more
 
 
@@ -210,18 +215,22 @@ def _names(
     ][:3]
 
 
-def _field(name: str, value: Value, patterns: Sequence[str], words: Sequence[str]) -> EventField:
+def _field(name: str, value: Value, patterns: Sequence[str], words: Sequence[str], room: list[int]) -> EventField:
+    """`room`: characters that may still be shown, and copied; an event of a thousand long values is cut shorter."""
     text = value_shown(value)
     places = [place for pattern in patterns for place in spans(text, pattern)]
     anywhere = [place for pattern in words for place in spans(text, pattern, whole=False)]
-    copy = text if len(text) <= _LONGEST_COPIED else ""
+    copy = text if len(text) <= min(_LONGEST_COPIED, room[1]) else ""
+    most = _LONGEST_SHOWN if room[0] > 0 else _SHORTENED
+    room[0] -= min(len(text), most)
+    room[1] -= len(copy)
     return EventField(
         printable(name),
-        marked(text, merged([*places, *anywhere])),
+        marked(text, merged([*places, *anywhere]), most=most),
         printable(copy) if any("\ud800" <= char <= "\udfff" for char in copy) else copy,
         bool(patterns or anywhere),
         len(text),
-        len(text) > 4_000,
+        len(text) > most,
     )
 
 

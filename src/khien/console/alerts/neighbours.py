@@ -159,15 +159,26 @@ def _neighbour(row: dict[str, Any], micros: int, event: object) -> Neighbour:
         body = json.loads(row["event"] or "{}")
     except (ValueError, RecursionError):
         body = {}
-    fields, _more = leaves(body, most=200)
+    fields = _shortened(leaves(body, most=200)[0])
     return Neighbour(
         at,
         (row["t"] - micros) / 1e6,
         row["logsource"] or "",
         tuple(summary),
-        tuple((printable(name), _text(value_shown(value), 2_000)) for name, value in fields),
+        fields,
         row["t"] == micros and body == event,
     )
+
+
+def _shortened(found: list[tuple[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """Names and texts, about 10,000 characters in all: fifty events have to fit on a page."""
+    room = 10_000
+    out = []
+    for name, value in found:
+        text = _text(value_shown(value), 1_000 if room > 0 else 60)
+        room -= len(text)
+        out.append((_text(name), text))
+    return tuple(out)
 
 
 def _text(value: object, most: int = _LONGEST) -> str:
