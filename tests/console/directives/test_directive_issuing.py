@@ -207,3 +207,17 @@ def test_a_draft_tells_only_units_one_sees_and_at_least_one(province, due):
     with pytest.raises(ValidationError):
         issuing.draft(province.analyst, title="x", text="x", due_at=due, units={unit: None})
     assert not Directive.objects.exists()
+
+
+def test_nothing_is_issued_for_a_time_that_has_passed(province, directive):
+    Directive.objects.update(due_at=timezone.now() - timedelta(hours=1))
+    with pytest.raises(ValidationError):
+        issuing.issue(province.chair, directive.pk, 1)
+    directive.refresh_from_db()
+    assert (directive.state, directive.number, Task.objects.count()) == (DirectiveState.DRAFT, None, 0)
+
+
+def test_those_called_to_a_session_are_told(province, session):
+    sessions.call(province.analyst, session.pk, 3, units=[province.units["so-y-te"]])
+    notice = Notice.objects.get(kind="session.call")
+    assert (notice.user, notice.url) == (province.health, f"/sessions/{session.pk}/")

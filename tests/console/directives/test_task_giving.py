@@ -93,3 +93,22 @@ def test_tasks_of_an_incident_kept_to_those_named_are_seen_by_them_and_the_unit_
     seen = [who for who, user in province.people.items() if Task.objects.visible_to(user).filter(pk=task.pk).exists()]
     assert {"analyst", "hospital"} <= set(seen)
     assert "commune" not in seen
+
+
+def test_mails_do_not_carry_the_title_of_a_task_of_a_sensitive_incident(province, incident):
+    give = {"unit": province.units["so-y-te"], "due_at": DUE, "incident": incident}
+    create_task(province.analyst, title="thường", **give)
+    incident.tlp = Tlp.RED
+    incident.save()
+    create_task(province.analyst, title="kín", **give)
+    assert {notice.params["task"]: notice.sensitive for notice in Notice.objects.all()} == {
+        "thường": [],
+        "kín": ["task"],
+    }
+
+
+def test_who_works_on_an_incident_sees_its_tasks_of_other_units(province, incident):
+    task = create_task(province.analyst, unit=province.units["so-y-te"], title="x", due_at=DUE, incident=incident)
+    assert not Task.objects.visible_to(province.telecom).exists()
+    incident.team.add(province.telecom)
+    assert Task.objects.visible_to(province.telecom).get() == task

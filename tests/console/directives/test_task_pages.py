@@ -7,7 +7,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from khien.console.directives import checking, handling
+from khien.console.alerts.models import Alert
+from khien.console.directives import checking, handling, issuing
 from khien.console.directives.models import Task, TaskState, TaskStepFile
 from khien.console.directives.selectors import search_directives, search_tasks, work_of
 from khien.console.directives.tasks import create_task
@@ -276,3 +277,20 @@ def test_ten_times_the_rows_take_no_more_queries(province, signed_in, django_ass
             clients[who].get(url)
     with django_assert_max_num_queries(one + 1):  # the files of steps
         clients["health"].get(page)
+
+
+def test_what_waits_for_a_signature_and_alerts_of_mine_are_counted(province, signed_in):
+    due = timezone.now() + timedelta(days=3)
+    issuing.draft(province.analyst, title="x", text="x", due_at=due, units={province.units["xa-mau"]: None})
+    Alert.objects.create(key="a", rule_id="r", title="x", level=3, owner=province.analyst, first_at=due, last_at=due)
+    assert "1 directive to sign" in signed_in(province.chair).get("/work/").content.decode()
+    text = signed_in(province.analyst).get("/work/").content.decode()
+    assert "to sign" not in text
+    assert "1 alert of mine" in text
+
+
+def test_a_task_is_not_given_for_a_time_that_has_passed(province, signed_in):
+    data = {"title": "Mới", "unit": province.units["xa-mau"].pk, "due_at": "2020-01-31T17:00"}
+    answer = signed_in(province.analyst).post("/tasks/new/", data)
+    assert "The due time has passed already." in answer.content.decode()
+    assert not Task.objects.exists()

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from khien.console.chores import all_chores
 from khien.console.directives import checking, handling, reminders
 from khien.console.directives.models import Task, TaskReminder
 from khien.console.directives.tasks import create_task
@@ -112,3 +113,7 @@ def test_the_reminders_of_many_tasks_take_few_queries_when_nothing_is_to_be_sent
     reminders.remind(DUE + 4 * DAY)
     with django_assert_max_num_queries(3):
         assert reminders.remind(DUE + 4 * DAY) == 0
+
+
+def test_the_worker_sends_them():
+    assert "task-reminders" in [chore.name for chore in all_chores()]

@@ -92,6 +92,8 @@ def change_due(by: User, pk: int, version: int | None, *, due_at: datetime, reas
     _demand_reason(reason)
     if task.directive_id:
         raise ValidationError(_("The due time of a directive's task is changed by amending the directive."))
+    if due_at <= timezone.now():
+        raise ValidationError({"due_at": _("The new due time has passed already.")})
     _move(by, task, due_at, StepKind.DUE, reason, "change_due")
     tell(task, owners(task), "task.due", DUE, besides=by, due=_day(due_at))
     return task

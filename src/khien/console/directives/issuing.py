@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Max
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -98,7 +99,7 @@ def draft(
             "directive.draft",
             DRAFT,
             {"title": directive.title},
-            url=f"/directives/{directive.pk}/",
+            url=reverse("directives:detail", args=[directive.pk]),
         )
     return directive
 
@@ -151,6 +152,8 @@ def issue(by: User, pk: int, version: int | None, *, number: int | None = None) 
             if not rows:
                 raise ValidationError(_("A directive needs at least one unit."))
             for row in rows:
+                _demand_ahead(row.due_at or directive.due_at)
+            for row in rows:
                 _give(by, directive, row)
     except IntegrityError:
         raise ValidationError({"number": _("There is a directive with this number already.")}) from None
@@ -180,6 +183,7 @@ def amend_due(
     """Another due time: of one unit, or of the directive and all units without one of their own."""
     directive = _held(by, pk, version, "directives.issue", DirectiveState.ISSUED)
     _demand_reason(reason)
+    _demand_ahead(due_at)
     before = _plain(directive)
     rows = directive.units.filter(removed_at=None)
     if unit is None:
@@ -203,6 +207,7 @@ def add_unit(
     """Tell one more unit; it gets its task at once."""
     directive = _held(by, pk, version, "directives.issue", DirectiveState.ISSUED)
     _demand_reason(reason)
+    _demand_ahead(due_at or directive.due_at)
     before = _plain(directive)
     row = directive.units.filter(unit=unit).first()
     if row is not None and row.removed_at is None:
@@ -273,3 +278,8 @@ def withdraw(by: User, pk: int, version: int | None, *, reason: str) -> Directiv
 def _demand_reason(reason: str) -> None:
     if not reason.strip():
         raise ValidationError({"reason": _("Give the reason.")})
+
+
+def _demand_ahead(due_at: datetime) -> None:
+    if due_at <= timezone.now():
+        raise ValidationError({"due_at": _("The due time has passed already.")})

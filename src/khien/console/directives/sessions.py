@@ -9,8 +9,10 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Max, ProtectedError
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
@@ -25,7 +27,8 @@ from khien.console.directives.models import (
     SessionKind,
     SessionState,
 )
-from khien.console.directives.rights import demand_office
+from khien.console.directives.rights import demand_office, people_of
+from khien.console.notifications.services import notify
 from khien.console.units.models import Appointment, Unit
 
 _FIELDS = ("kind", "title", "starts_at", "ends_at", "place", "chair", "secretary")
@@ -194,7 +197,28 @@ def call(
     new += [Attendance(session=session, unit=each) for each in units if each.pk not in known]
     for each in new:
         each.save()
+    notify(
+        _people_of(new),
+        "session.call",
+        CALLED,
+        {"number": session.number, "title": session.title},
+        url=reverse("sessions:detail", args=[session.pk]),
+    )
     return _keep(by, session, "call", None, {"called": [each.who for each in new]})
+
+
+CALLED = gettext_noop("Called to session %(number)s: %(title)s")
+
+
+def _people_of(called: Iterable[Attendance]) -> list[User]:
+    """Who is told: the holder of a seat, the people of a unit that may open sessions."""
+    found: list[User] = []
+    for each in called:
+        if each.appointment is None:
+            found += people_of(each.unit, "directives.view")
+        elif each.appointment.user is not None:
+            found.append(each.appointment.user)
+    return found
 
 
 def current_seats() -> list[Appointment]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -16,7 +17,7 @@ from khien.console.accounts.models import User
 from khien.console.audit.services import record
 from khien.console.directives.models import Directive, StepKind, Task, TaskStep
 from khien.console.directives.rights import people_of, who_see
-from khien.console.incidents.models import Incident
+from khien.console.incidents.models import Incident, Tlp
 from khien.console.notifications.services import notify
 from khien.console.units.models import Unit
 
@@ -113,14 +114,18 @@ def fields_of(task: Task) -> dict[str, Any]:
 def tell(
     task: Task, people: Iterable[User], kind: str, text: str, *, besides: User | None = None, **extra: str
 ) -> None:
-    """Tell people about a task they see, save the one who did it. `urgent` notices are for the overdue."""
+    """Tell people about a task they see, save the one who did it.
+
+    Notices of the overdue are urgent; mails do not carry the title of a task whose incident is kept to those named.
+    """
     notify(
         who_see(task, [person for person in people if person != besides]),
         kind,
         text,
         {"unit": str(task.unit), "task": task.title, **extra},
-        url=f"/tasks/{task.pk}/",
+        url=reverse("tasks:detail", args=[task.pk]),
         urgent=kind.startswith("task.overdue"),
+        sensitive=("task",) if task.incident and task.incident.tlp in (Tlp.RED, Tlp.AMBER_STRICT) else (),
     )
 
 

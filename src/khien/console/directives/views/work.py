@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 from khien.console.accounts.access import needs
 from khien.console.accounts.models import User
 from khien.console.alerts.models import Alert, Status
+from khien.console.directives.models import Directive, DirectiveState
 from khien.console.directives.selectors import work_of
 from khien.console.directives.steps import next_step
 
@@ -28,7 +29,19 @@ def board_context(request: HttpRequest, whose: str, **extra: Any) -> dict[str, A
     for column in (*found.columns, found.checks):
         for task in column.tasks:
             task.next_step = next_step(request.user, task)
-    return {"work": found, "alert_count": _alerts_of(request.user), **extra}
+    return {
+        "work": found,
+        "alert_count": _alerts_of(request.user),
+        "draft_count": _drafts_of(request.user),
+        **extra,
+    }
+
+
+def _drafts_of(user: User) -> int:
+    """Directives that wait for the person's signature."""
+    if not user.may("directives.issue"):
+        return 0
+    return Directive.objects.visible_to(user).filter(state=DirectiveState.DRAFT).count()
 
 
 def _alerts_of(user: User) -> int:
