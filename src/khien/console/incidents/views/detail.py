@@ -17,9 +17,9 @@ from khien.console.alerts.models import Alert, Level
 from khien.console.audit.services import record_view
 from khien.console.concurrency import Changed
 from khien.console.directives.selectors import tasks_of_incident
-from khien.console.incidents import catalogue, selectors, services
+from khien.console.incidents import catalogue, observables, selectors, services
 from khien.console.incidents.forms import EntryForm, IncidentForm, RelateForm, take_errors
-from khien.console.incidents.models import ClockState, Incident, IncidentStatus
+from khien.console.incidents.models import ClockState, Incident, IncidentStatus, IndicatorKind
 from khien.console.incidents.views.reading import back, seen
 from khien.console.incidents.views.timeline import timeline_context
 from khien.console.systems.models import InformationSystem
@@ -105,8 +105,8 @@ def new(request: HttpRequest) -> HttpResponse:
         "offered": [
             {
                 "name": f"{kind}:{value}",
-                "kind": kind,
-                "value": value,
+                "kind": IndicatorKind(kind).label,
+                "shown": observables.defang(kind, value),
                 "on": f"{kind}:{value}" in ticked if request.method == "POST" else wide,
             }
             for kind, value, wide in offered

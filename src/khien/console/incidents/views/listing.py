@@ -25,7 +25,7 @@ HEADS = (
     ("unit", gettext_lazy("Leading unit")),
     ("state", gettext_lazy("State")),
     ("", gettext_lazy("Leader")),
-    ("", gettext_lazy("Next legal deadline")),
+    ("", gettext_lazy("Due")),
     ("detected", gettext_lazy("Detected")),
 )
 
