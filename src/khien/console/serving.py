@@ -134,7 +134,8 @@ class Supervisor:
             if self.web.tls_cert:
                 return True
             stream.settimeout(2.0)
-            stream.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            name = os.environ.get("KHIEN_HOSTS", "").split(",")[0].strip().lstrip(".*") or "localhost"
+            stream.sendall(f"GET /health HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
             return stream.recv(16).startswith(b"HTTP/1.1 ")
         return False
 

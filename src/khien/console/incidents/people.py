@@ -9,7 +9,7 @@ from django.utils.translation import gettext_noop
 
 from khien.console.accounts.models import User
 from khien.console.accounts.roles import roles_with
-from khien.console.incidents.models import Incident, IncidentStatus
+from khien.console.incidents.models import Incident, IncidentStatus, Tlp
 from khien.console.notifications.services import notify
 
 LEADS = gettext_noop("You lead incident %(number)s: %(title)s")
@@ -66,4 +66,6 @@ def tell(
         url = ""
     chosen = who_see(incident, [each for each in people if besides is None or each.pk != besides.pk])
     words = {"number": incident.number, "title": incident.title, **params}
-    notify(chosen, kind, text, words, url=url, urgent=urgent)
+    secret = incident.tlp in (Tlp.RED, Tlp.AMBER_STRICT)  # then a mail says the number, and no more
+    sensitive = [name for name in words if name != "number"] if secret else []
+    notify(chosen, kind, text, words, url=url, urgent=urgent, sensitive=sensitive)

@@ -16,6 +16,7 @@ from khien.console.upkeep.models import ChoreRun
 
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 300.0
+_LATEST_START = 15.0
 _IDLE = 30.0
 """A chore that rests longer than this gives its connection back meanwhile."""
 _log = structlog.get_logger()
@@ -46,13 +47,13 @@ class ChoreThread:
     thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin; the first run is at once."""
+        """Begin; the first run is soon, and later for what runs seldom, so that a start is not crowded."""
         self.thread = threading.Thread(target=self._run, name=self.chore.name, daemon=True)
         self.thread.start()
 
     def _run(self) -> None:
         every = max(self.chore.every.total_seconds(), 0.01)
-        due = time.monotonic()
+        due = time.monotonic() + min(every / 10, _LATEST_START)
         while not self.stopping.wait(max(0.0, due - time.monotonic())):
             failed = not self._once()
             now = time.monotonic()
