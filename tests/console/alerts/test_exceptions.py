@@ -362,7 +362,9 @@ def test_pages_of_exceptions_are_there_in_both_languages(
         assert response.status_code == 200
         assert "<script>alert" not in response.content.decode()
     assert client.get("/alerts/exceptions/new/?alert=999999").status_code == 404
-    assert client.get("/alerts/exceptions/new/").status_code == 404
+    assert client.get("/alerts/exceptions/new/?alert=x").status_code == 404
+    assert client.get("/alerts/exceptions/new/").url == "/alerts/"
+    assert client.post("/alerts/exceptions/preview/").status_code == 400
 
 
 def test_the_second_of_two_people_is_told_and_loses_nothing(

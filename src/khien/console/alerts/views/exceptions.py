@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from khien.console.accounts.access import needs
+from khien.console.accounts.access import View, needs
 from khien.console.alerts import exceptions
 from khien.console.alerts.detail import samples
 from khien.console.alerts.exception_drafts import Choice, Unusable, check, choices, draft
@@ -83,9 +84,25 @@ def state_of(found: RuleException) -> tuple[str, str]:
     return "state-active", _("In force")
 
 
+def _about_an_alert(view: View) -> View:
+    """A view of those who make exceptions, which is told of which alert; without one there is nothing to do."""
+
+    @wraps(view)
+    def told(request: HttpRequest) -> HttpResponse:
+        exceptions.demand_exceptions(request.user)
+        given = request.POST.get("alert") or request.GET.get("alert") or ""
+        if given:
+            return view(request)
+        if request.method == "GET":
+            messages.info(request, _("An exception is made from an alert: open one first."))
+            return redirect("alerts:queue")
+        return HttpResponseBadRequest(_("An exception is made from an alert: open one first."))
+
+    return told
+
+
 def _subject(request: HttpRequest) -> tuple[Alert, dict[str, Any], KnownRule | None]:
-    """The alert that an exception is made from, the finding chosen, and the rule. Raises Http404, Forbidden."""
-    exceptions.demand_exceptions(request.user)
+    """The alert that an exception is made from, the finding chosen, and the rule. Raises Http404."""
     given = request.POST.get("alert") or request.GET.get("alert") or ""
     if not given.isdecimal() or len(given) > 18:
         raise Http404
@@ -99,6 +116,7 @@ def _subject(request: HttpRequest) -> tuple[Alert, dict[str, Any], KnownRule | N
 
 @require_http_methods(["GET", "POST"])
 @needs("alerts.except")
+@_about_an_alert
 def new(request: HttpRequest) -> HttpResponse:
     """An exception drafted from an alert (`?alert=`)."""
     alert, record, known = _subject(request)
@@ -161,6 +179,7 @@ def _title(alert: Alert, known: KnownRule) -> str:
 
 @require_POST
 @needs("alerts.except")
+@_about_an_alert
 def draft_text(request: HttpRequest) -> HttpResponse:
     """The text of the filter for the fields chosen, as a fragment in the place of the form's own."""
     alert, record, known = _subject(request)
@@ -181,6 +200,7 @@ def draft_text(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @needs("alerts.except")
+@_about_an_alert
 def preview(request: HttpRequest) -> HttpResponse:
     """What the text would have silenced among the alerts kept here."""
     _alert, record, known, found, problems = _checked(request)
@@ -194,6 +214,7 @@ def preview(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @needs("alerts.except")
+@_about_an_alert
 def preview_findings(request: HttpRequest) -> HttpResponse:
     """What the text would have silenced among the lake's findings."""
     _alert, _record, known, found, problems = _checked(request)
