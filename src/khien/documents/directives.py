@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 
 from khien.documents.document import Article, Block, Clause, Document, Paragraph, Run, Urgency
+from khien.documents.form_words import form_words
 from khien.documents.office import Office
 from khien.documents.sessions import Assignment, assignments_table
+from khien.documents.wording import lower_first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,17 +29,11 @@ def directive_letter(
     office: Office, directive: DirectiveText, *, number: int | None = None, day: date | None = None, marking: str = ""
 ) -> Document:
     """A directive as an official letter to the units it names."""
-    english = office.language == "en"
+    say = form_words("session_forms", office.language)
     body: list[Block] = [Paragraph(directive.text)] if directive.text else []
     body += [Clause(point) for point in directive.points]
     body += assignments_table(directive.assignments, office)
-    body.append(
-        Paragraph(
-            "The units are asked to carry this out and to report to the standing office in time."
-            if english
-            else "Yêu cầu các đơn vị nghiêm túc thực hiện và báo cáo kết quả về Cơ quan thường trực đúng thời hạn."
-        )
-    )
+    body.append(Paragraph(say["in_time"]))
     return office.document(
         "",
         number,
@@ -55,29 +51,21 @@ def directive_decision(
     office: Office, directive: DirectiveText, *, number: int | None = None, day: date | None = None, marking: str = ""
 ) -> Document:
     """A directive as a decision: what is decided, who does what, and that it is in force from its date."""
-    english = office.language == "en"
+    say = form_words("session_forms", office.language)
     first: list[Block] = [Clause(point) for point in directive.points]
-    work = "The units carry out:" if english else "Giao các đơn vị thực hiện:"
     articles: list[Block] = [
-        Paragraph([Run("DECIDES:" if english else "QUYẾT ĐỊNH:", bold=True)], centred=True),
+        Paragraph([Run(say["decides"], bold=True)], centred=True),
         Article(directive.text or directive.title, blocks=first),
     ]
     if directive.assignments:
-        articles.append(Article(work, blocks=assignments_table(directive.assignments, office)))
-    articles.append(
-        Article(
-            "This decision is in force from the day it is signed; the units named carry it out."
-            if english
-            else "Quyết định này có hiệu lực kể từ ngày ký; thủ trưởng các đơn vị có tên tại Quyết định này chịu trách "
-            "nhiệm thi hành."
-        )
-    )
-    abstract = directive.title if english else f"Về việc {directive.title[:1].lower()}{directive.title[1:]}"
+        articles.append(Article(say["units_do"], blocks=assignments_table(directive.assignments, office)))
+    articles.append(Article(say["in_force"]))
+    title = directive.title if office.language == "en" else lower_first(directive.title)
     return office.document(
         "QĐ",
         number,
         day,
-        abstract=abstract,
+        abstract=say["about"].format(title=title),
         bases=directive.bases,
         body=articles,
         urgency=directive.urgency,

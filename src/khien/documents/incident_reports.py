@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import lru_cache
-from importlib.resources import files
 
-import yaml
-
-from khien.documents.document import Clause, Document, Language, Paragraph, Section, Table, Text
+from khien.documents.document import Clause, Document, Paragraph, Section, Table, Text
+from khien.documents.form_words import form_words
 from khien.documents.office import Office
 from khien.documents.wording import written_moment
 
@@ -84,7 +81,7 @@ def first_notice(
     marking: str = "",
 ) -> Document:
     """The first notice of an incident (of a breach of personal data when `facts.personal_data`)."""
-    say = _words(office.language)
+    say = form_words("incident_forms", office.language)
     name = say["breach" if facts.personal_data else "first"].format(incident=facts.incident)
     how = [
         (say["description"], facts.description),
@@ -112,6 +109,7 @@ def first_notice(
             Section(say["system"], _systems(facts.systems, say)),
             Section(say["happened"], [_table(how, say)]),
             Section(say["wishes"], [_table(wishes, say)]),
+            Paragraph(say["ending"].format(issuer=office.issuer)),
         ],
     )
 
@@ -126,7 +124,7 @@ def closing_report(
     marking: str = "",
 ) -> Document:
     """The report that closes an incident."""
-    say = _words(office.language)
+    say = form_words("incident_forms", office.language)
     course = [
         (say["detected_at"], written_moment(facts.detected_at, office.language)),
         (say["closed_at"], written_moment(facts.closed_at, office.language)),
@@ -157,7 +155,7 @@ def closing_report(
             Section(say["system"], _systems(facts.systems, say)),
             Section(say["happened"], happened),
             Section(say["outcome"], results),
-            Section(say["attachments"], [Paragraph("\n".join(facts.attachments) or say["none"])]),
+            Section(say["attachments"].upper(), [Paragraph("\n".join(facts.attachments) or say["none"])]),
         ],
     )
 
@@ -194,9 +192,3 @@ def _table(rows: Sequence[tuple[str, str]], say: Mapping[str, str]) -> Table:
 
 def _yes_no(value: bool | None, say: Mapping[str, str]) -> str:
     return say["unknown"] if value is None else say["yes" if value else "no"]
-
-
-@lru_cache
-def _words(language: Language) -> Mapping[str, str]:
-    raw = yaml.safe_load((files("khien.documents") / "data" / "incident_forms.yml").read_text("utf-8"))
-    return {name: each[language] for name, each in raw["words"].items()}

@@ -10,6 +10,11 @@ from khien.documents.wording import clean, lower_first, padded, roman, written_d
 _REGULAR = 0.97  # how much narrower letters are that are not bold
 
 
+def is_issued(document: Document) -> bool:
+    """Whether it is signed or kept by an office, so that its end has to be marked; a mere print-out is not."""
+    return bool(document.signature or document.archive)
+
+
 def issuer_lines(document: Document, rules: Layout) -> tuple[str, str]:
     """The parent agency and the issuer in capitals, broken where a line does not hold them."""
     room = rules.page.issuer_column - 2

@@ -14,6 +14,7 @@ from khien.documents.parts import (
     abstract_lines,
     annex_heading,
     annex_note,
+    is_issued,
     issuer_lines,
     number_line,
     place_line,
@@ -73,9 +74,7 @@ def main_html(document: Document, rules: Layout) -> str:
     parts = [_head(document, rules), _title(document, rules), _addressees(document, rules)]
     last = len(document.bases) - 1
     parts += [_p("bases", basis(each, position == last)) for position, each in enumerate(document.bases)]
-    parts += [
-        _item(item) for item in flow(document.body, rules, document.language, ended=document.signature is not None)
-    ]
+    parts += [_item(item) for item in flow(document.body, rules, document.language, ended=is_issued(document))]
     parts.append(_foot(document, rules))
     return _page(document, parts)
 

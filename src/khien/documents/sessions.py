@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from khien.documents.document import Block, Bullets, Clause, Document, Paragraph, Section, Signature, Table
+from khien.documents.form_words import form_words
 from khien.documents.office import Office
 from khien.documents.wording import short_date, written_moment
 
@@ -58,43 +59,25 @@ def conclusion_notice(
     office: Office, session: SessionRecord, *, number: int | None = None, day: date | None = None, marking: str = ""
 ) -> Document:
     """The notice (TB) of what the chair concluded, with each unit's work and its time."""
-    english = office.language == "en"
-    where = (f" at {session.place}" if english else f", tại {session.place}") if session.place else ""
-    if english:
-        opening = (
-            f"On {written_moment(session.began_at, 'en')}{where}, {session.chair or 'the chair'} chaired "
-            f"{session.name}. After hearing the reports and opinions, the chair concluded as follows:"
-        )
-    else:
-        opening = (
-            f"Vào lúc {written_moment(session.began_at)}{where}, {session.chair or 'Trưởng Tiểu ban'} đã chủ trì "
-            f"{session.name}. Sau khi nghe báo cáo và ý kiến của các thành viên dự họp, người chủ trì kết luận như sau:"
-        )
+    say = form_words("session_forms", office.language)
+    opening = say["opening"].format(
+        began=written_moment(session.began_at, office.language),
+        where=say["where"].format(place=session.place) if session.place else "",
+        chair=session.chair or say["the_chair"],
+        session=session.name,
+    )
     body: list[Block] = [Paragraph(opening)]
     for conclusion in session.conclusions:
         body.append(Clause(conclusion.text, conclusion.title))
         body.extend(assignments_table(conclusion.assignments, office))
-    body.append(
-        Paragraph(
-            "The units are asked to carry this out and to report to the standing office."
-            if english
-            else "Yêu cầu các đơn vị tổ chức thực hiện và báo cáo kết quả về Cơ quan thường trực để theo dõi, tổng hợp."
-        )
-    )
-    return office.document(
-        "TB",
-        number,
-        day,
-        abstract=f"Conclusions of {session.name}" if english else f"Kết luận {session.name}",
-        body=body,
-        marking=marking,
-    )
+    body.append(Paragraph(say["carry_out"]))
+    abstract = say["conclusions_of"].format(session=session.name)
+    return office.document("TB", number, day, abstract=abstract, body=body, marking=marking)
 
 
 def minutes(office: Office, session: SessionRecord, *, number: int | None = None, marking: str = "") -> Document:
     """The minutes (BB), signed by the secretary and the chair."""
-    english = office.language == "en"
-    say = _EN if english else _VI
+    say = form_words("session_forms", office.language)
     body: list[Block] = [
         Section(
             say["general"],
@@ -138,10 +121,8 @@ def minutes(office: Office, session: SessionRecord, *, number: int | None = None
         marking=marking,
         recipients=(),
         archive=office.archive,
-        signature=Signature(say["chair"], session.chair.split(",")[0].strip()),
-        co_signature=Signature(say["secretary"], session.secretary.split(",")[0].strip())
-        if session.secretary
-        else None,
+        signature=Signature(say["chair"], _name(session.chair)),
+        co_signature=Signature(say["secretary"], _name(session.secretary)) if session.secretary else None,
     )
 
 
@@ -149,12 +130,13 @@ def assignments_table(assignments: Sequence[Assignment], office: Office) -> list
     """Units, what they have to do, and by when; nothing without assignments."""
     if not assignments:
         return []
-    columns = ("No.", "Unit", "Work", "Due") if office.language == "en" else ("TT", "Đơn vị", "Nội dung", "Thời hạn")
+    say = form_words("session_forms", office.language)
+    columns = [say[name] for name in ("position", "unit", "work", "due")]
     rows = [(str(position), each.unit, each.text, short_date(each.due)) for position, each in enumerate(assignments, 1)]
     return [Table(columns, rows, (1, 4, 7, 2.6))]
 
 
-def _attendance(session: SessionRecord, say: dict[str, str]) -> list[Block]:
+def _attendance(session: SessionRecord, say: Mapping[str, str]) -> list[Block]:
     made: list[Block] = [Clause(title=f"{say['present']}: {len(session.present):02d}"), Bullets(tuple(session.present))]
     if session.absent:
         made += [Clause(title=f"{say['absent']}: {len(session.absent):02d}"), Bullets(tuple(session.absent))]
@@ -168,33 +150,3 @@ def _name(person: str) -> str:
 
 def _named(item: AgendaItem) -> str:
     return f"{item.title} ({item.presenter})" if item.presenter else item.title
-
-
-_VI = {
-    "general": "THỜI GIAN, ĐỊA ĐIỂM",
-    "began": "Khai mạc",
-    "place": "Địa điểm",
-    "chair": "Chủ trì",
-    "secretary": "Thư ký",
-    "attendance": "THÀNH PHẦN",
-    "present": "Có mặt",
-    "absent": "Vắng mặt",
-    "agenda": "NỘI DUNG",
-    "conclusions": "KẾT LUẬN",
-    "end": "Phiên họp kết thúc lúc {ended}; biên bản đã được thông qua.",
-    "end_open": "Biên bản đã được thông qua.",
-}
-_EN = {
-    "general": "TIME AND PLACE",
-    "began": "Opened",
-    "place": "Place",
-    "chair": "Chair",
-    "secretary": "Secretary",
-    "attendance": "ATTENDANCE",
-    "present": "Present",
-    "absent": "Absent",
-    "agenda": "PROCEEDINGS",
-    "conclusions": "CONCLUSIONS",
-    "end": "The session ended at {ended}; the minutes were approved.",
-    "end_open": "The minutes were approved.",
-}

@@ -29,6 +29,7 @@ from khien.documents.parts import (
     abstract_lines,
     annex_heading,
     annex_note,
+    is_issued,
     issuer_lines,
     number_line,
     place_line,
@@ -67,7 +68,7 @@ class _Writer:
         for position, each in enumerate(document.bases):
             line = Line((Run(clean(basis(each, position == len(document.bases) - 1))),))
             self._line(line, rules.text["bases"])
-        for item in flow(document.body, rules, document.language, ended=document.signature is not None):
+        for item in flow(document.body, rules, document.language, ended=is_issued(document)):
             self._item(item)
         self._foot()
         for position, annex in enumerate(document.annexes):

@@ -36,6 +36,10 @@ class EvidenceQuerySet(UnitScopedQuerySet["Evidence"]):
         """Evidence is withdrawn, not deleted."""
         raise Immutable
 
+    def update(self, **kwargs: Any) -> NoReturn:
+        """Evidence changes only through `save`, which knows what may."""
+        raise Immutable
+
 
 class Evidence(models.Model):
     """A file kept as evidence. `number`: 1, 2, 3 ... within its incident; its SHA-256 is that of `file`.
