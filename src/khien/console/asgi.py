@@ -15,6 +15,8 @@ from typing import Any
 from asgiref.sync import ThreadSensitiveContext
 from django.core.asgi import get_asgi_application
 
+from khien.console.files.limits import BodyLimit
+
 THREADS = 16
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "khien.console.settings")
 
@@ -40,7 +42,7 @@ def _with_connection(call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         close_old_connections()
 
 
-_django = get_asgi_application()
+_django = BodyLimit(get_asgi_application())
 _threads = Threads(THREADS)
 
 

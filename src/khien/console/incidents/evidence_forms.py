@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from khien.console.accounts.models import User
+from khien.console.files.limits import MOST_BODY
 from khien.console.frame.forms import Form
 from khien.console.incidents.evidence import MOST_BYTES, MOST_FILES
 
@@ -45,9 +46,10 @@ class EvidenceForm(Form):
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         initial = {"collected_at": timezone.localtime(), "collected_by": user.name}
         super().__init__(*args, initial={**initial, **kwargs.pop("initial", {})}, **kwargs)
-        self.fields["files"].help_text = _("Up to %(files)s files of at most %(most)s each.") % {
+        self.fields["files"].help_text = _("Up to %(files)s files of at most %(most)s each, %(all)s together.") % {
             "files": MOST_FILES,
             "most": filesizeformat(MOST_BYTES),
+            "all": filesizeformat(MOST_BODY),
         }
         self.fields["collected_where"].widget.attrs["placeholder"] = _("Machine, system or place")
 

@@ -16,6 +16,7 @@ const show = (problems) => {
 
 const refused = (files) => {
   const found = [...files].filter((file) => file.size > Number(form.dataset.most)).map((file) => `${file.name}: ${words.large}`);
+  if ([...files].reduce((sum, file) => sum + file.size, 0) > Number(form.dataset.together)) found.unshift(words.together);
   return files.length > Number(form.dataset.many) ? [words.many, ...found] : found;
 };
 

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from khien.console.accounts.access import needs
 from khien.console.concurrency import Changed
+from khien.console.files.limits import MOST_BODY
 from khien.console.incidents import evidence as services
 from khien.console.incidents import evidence_package
 from khien.console.incidents.evidence_forms import EvidenceForm, HandOverForm, PackageForm, WithdrawForm
@@ -62,8 +63,10 @@ def _list(
         "may_add": request.user.may("incidents.work") and incident.status != IncidentStatus.MERGED,
         "most_bytes": services.MOST_BYTES,
         "most_files": services.MOST_FILES,
+        "most_together": MOST_BODY - (1 << 20),
         "words": {
             "large": _("is larger than %(most)s") % {"most": filesizeformat(services.MOST_BYTES)},
+            "together": _("Together these files are larger than %(most)s.") % {"most": filesizeformat(MOST_BODY)},
             "many": _("Upload at most %(most)s files at once.") % {"most": services.MOST_FILES},
             "hashing": _("Received; the files are being hashed and kept."),
             "failed": _("The upload broke off; nothing was kept. Try again."),
