@@ -170,6 +170,6 @@ def test_filters_stay_fast_on_many_entries(province, signed_in) -> None:
         began = timezone.now()
         assert client.get(LIST, given).status_code == 200
         took = (timezone.now() - began).total_seconds()
-        if took > 0.6:  # the machine of the tests may be busy; without an index it takes far longer
+        if took > 1.0:  # the machine of the tests may be busy; without an index it takes far longer
             slow[str(given)] = took
     assert slow == {}

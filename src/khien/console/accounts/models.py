@@ -160,6 +160,11 @@ class ApiKey(models.Model):
     def __str__(self) -> str:
         return f"{self.name} (khien_{self.public_id})"
 
+    @property
+    def shown(self) -> str:
+        """What may be shown of the key itself: enough to know it again."""
+        return f"khien_{self.public_id}_…"
+
     def may(self, scope: str) -> bool:
         """Whether the key opens a scope: it was given it, and its owner still may."""
         from khien.console.accounts.keys import SCOPES

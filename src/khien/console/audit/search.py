@@ -20,7 +20,7 @@ from khien.console.accounts.selectors import matching
 from khien.console.audit.models import Entry, EntryQuerySet
 
 PAGE = 50
-SLICE = 100_000
+SLICE = 50_000
 """So many numbers one request looks through for a text; the next request goes on from there."""
 _PEOPLE = 50
 FILTERS = ("who", "action", "thing", "since", "until", "address", "text")
