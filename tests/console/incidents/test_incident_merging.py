@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from khien.console.accounts.access import Forbidden
@@ -13,6 +14,7 @@ from khien.console.audit.models import Entry
 from khien.console.concurrency import Changed
 from khien.console.directives.models import Task
 from khien.console.incidents import merging, playbook_tasks
+from khien.console.incidents.evidence import add_evidence
 from khien.console.incidents.models import Incident, IncidentStatus
 from khien.console.incidents.services import set_status
 from khien.console.incidents.timeline import write_entry
@@ -127,3 +129,21 @@ def test_incidents_are_related_both_ways_and_no_longer(province, opened):
     merging.relate(province.health, two.pk, one.pk, related=False)
     assert not one.related.exists()
     assert [entry.about_id for entry in one.entries.filter(about__isnull=False)] == [two.pk, two.pk]
+
+
+def test_evidence_moves_with_its_chain_of_custody(province, opened, settings, tmp_path):
+    settings.DATA = tmp_path
+    source, target = opened(), opened()
+    add_evidence(
+        province.analyst,
+        source.pk,
+        [SimpleUploadedFile("nhat-ky.txt", b"log")],
+        description="Nhật ký",
+        collected_at=timezone.now(),
+        collected_where="Máy chủ",
+        collected_by="An",
+    )
+    merging.merge(province.analyst, source.pk, source.version, target.pk)
+    evidence = target.evidence.get()
+    assert [step.kind for step in evidence.custody.all()] == ["uploaded", "moved"]
+    assert not source.evidence.exists()
