@@ -294,3 +294,18 @@ def test_the_incident_s_page_offers_exports(province, whole, signed_in):
     assert reverse("incidents:report", args=[whole.pk]) in page
     assert reverse("incidents:evidence", args=[whole.pk]) in page
     assert "auth.log" in page
+
+
+def test_an_export_makes_a_bounded_number_of_queries(province, whole, an_alert, django_assert_max_num_queries):
+    for round_ in range(2):
+        for number in range(10 * round_):
+            alert = an_alert(title=f"alert {number}")
+            alert.incident = whole
+            alert.save()
+            write_entry(province.analyst, whole.pk, kind="note", text=f"note {number}")
+            Task.objects.create(
+                title=f"task {number}", unit=province.units["so-y-te"], incident=whole, due_at=timezone.now()
+            )
+            evidence.hand_over(province.analyst, whole.evidence.get().pk, to="x", reason="y")
+        with django_assert_max_num_queries(30):
+            exports.incident_content(province.analyst2, whole)
