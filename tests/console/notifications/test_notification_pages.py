@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from khien.console.audit.models import Entry
 from khien.console.notifications import outbox
 from khien.console.notifications.models import Mail, MailState, Notice, Preferences
 from khien.console.notifications.services import notify
@@ -54,6 +55,19 @@ def test_the_bell_counts_to_a_hundred(province, signed_in):
     _tell(province.health, 120)
     assert client.get("/notifications/count").json()["label"] == "Notifications: 99+ new"
     assert client.get("/notifications/count")["Cache-Control"].startswith("max-age=0")
+
+
+def test_a_bell_that_asks_by_itself_keeps_no_session_alive(province, signed_in):
+    client = signed_in(province.analyst)
+    client.get("/notifications/count")
+    session = client.session
+    session["seen"] -= 3500
+    session.save()
+    client.get("/notifications/count")
+    assert client.session["seen"] == session["seen"]
+    session["seen"] -= 200
+    session.save()
+    assert client.get("/notifications/count").status_code == 302
 
 
 def test_opening_a_notice_marks_it_read_and_leads_on_but_never_elsewhere(province, signed_in):
@@ -116,6 +130,8 @@ def test_preferences_are_kept_and_a_half_quiet_time_is_refused(province, signed_
     kept = Preferences.objects.get(user=province.health)
     assert kept.choices["alert"] == {"console": False, "mail": "none"}
     assert kept.choices["task"] == {"console": True, "mail": "once"}
+    entry = Entry.objects.get(action="preferences.change")
+    assert (entry.actor, entry.before, entry.after["quiet_from"]) == (province.health, None, "22:00:00")
     assert 'value="22:00"' in client.get("/notifications/preferences").content.decode()
 
 
@@ -153,6 +169,7 @@ def test_a_failed_mail_is_sent_again_by_an_administrator_only(province, signed_i
     assert signed_in(province.admin).post(url).status_code == 302
     mail.refresh_from_db()
     assert mail.state == MailState.WAITING
+    assert Entry.objects.filter(action="mail.retry", actor=province.admin).count() == 1
 
 
 @pytest.mark.parametrize("page", PAGES)

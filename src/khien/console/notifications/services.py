@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
+from khien.console.audit.services import record
 from khien.console.notifications.families import FAMILIES, MailMode
 from khien.console.notifications.models import Mail, MailState, Notice
 from khien.console.notifications.preferences import wishes_of
@@ -99,10 +101,12 @@ def of_family(rows, family: str):
 def try_again(by: User, pk: int) -> Mail:
     """Send a mail again that failed. Raises Mail.DoesNotExist."""
     demand(by, "settings.manage")
-    mail = Mail.objects.visible_to(by).get(pk=pk)
-    if mail.state == MailState.FAILED:
-        mail.state, mail.next_try_at, mail.tries = MailState.WAITING, timezone.now(), 0
-        mail.save(update_fields=["state", "next_try_at", "tries"])
+    with transaction.atomic():
+        mail = Mail.objects.visible_to(by).select_for_update(of=("self",)).get(pk=pk)
+        if mail.state == MailState.FAILED:
+            mail.state, mail.next_try_at, mail.tries = MailState.WAITING, timezone.now(), 0
+            mail.save(update_fields=["state", "next_try_at", "tries"])
+            record(by, "mail.retry", mail, after={"to": mail.to, "error": mail.error})
     return mail
 
 

@@ -43,6 +43,9 @@ def count(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"unread": number, "most": selectors.MOST_COUNTED, "label": _told(number)})
 
 
+count.quiet = True  # type: ignore[attr-defined] # the page asks by itself: no sign of the person
+
+
 @never_cache
 @require_GET
 @needs("notifications")
