@@ -189,7 +189,6 @@ def words() -> dict[str, str]:
         "matching_selected": _("All that match are selected, 10,000 at most"),
         "undo": _("Undo"),
         "failed": _("That did not work. Nothing was changed; try again."),
-        "brushed": _("Narrowing to the time chosen"),
         "nothing": _("Choose an alert first."),
         "too_many": _("Choose at most 200 alerts for an incident."),
     }
