@@ -6,10 +6,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import override
 
 from khien.console.directives import handling, issuing, sessions
+from khien.console.directives.minutes import minutes_of
 from khien.console.directives.models import Directive, DirectiveState, Session, Task
-from khien.console.units.models import Unit
+from khien.console.units.models import Appointment, Unit
 
 pytestmark = pytest.mark.django_db
 HOSTILE = '<script>alert("x")</script>'
@@ -231,6 +233,20 @@ def test_minutes_notice_and_directive_are_saved_as_word_and_pdf(province, signed
     assert client.get(f"/directives/{directive.pk}/directive.pdf").content.startswith(b"%PDF")
     assert client.get(f"/directives/{directive.pk}/directive.docx").content.startswith(b"PK")
     assert signed_in(province.press).get(f"/sessions/{session.pk}/minutes.pdf").status_code == 404
+
+
+def test_the_minutes_name_seats_absences_and_what_was_said(province, session):
+    seat = Appointment.objects.create(
+        seat="chair", person="Ông Mẫu", decision_number="1", decision_date="2026-01-01", starts_on="2026-01-01"
+    )
+    sessions.call(province.analyst, session.pk, None, appointments=[seat])
+    rows = {row.pk: ("absent" if row.unit else "present", row.person, "Bão") for row in session.attendance.all()}
+    sessions.record_attendance(province.analyst, session.pk, None, rows)
+    session = sessions.write_minutes(province.analyst, session.pk, None, "Thống nhất cao.\nKhông ý kiến khác.")
+    with override("en"):
+        text = repr(minutes_of(province.analyst, session))
+    for words in ("Ông Mẫu, Chair", "Sở Y tế (mẫu), Bão", "Đã nghe", "Thống nhất cao. Không ý kiến khác."):
+        assert words in text
 
 
 def test_a_planned_session_has_no_minutes_yet(province, signed_in):

@@ -8,9 +8,10 @@ from dataclasses import replace
 from django.db.models import Prefetch
 from django.utils import timezone
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
 from khien.console.accounts.models import User
-from khien.console.directives.models import Directive, DirectiveState, DirectiveUnit, Presence, Session
+from khien.console.directives.models import Attendance, Directive, DirectiveState, DirectiveUnit, Presence, Session
 from khien.console.directives.selectors import directives_shown
 from khien.console.units.models import Unit
 from khien.documents import sessions as parts
@@ -61,12 +62,9 @@ def _record(user: User, session: Session) -> parts.SessionRecord:
         place=session.place,
         chair=_person(session.chair),
         secretary=_person(session.secretary),
-        present=[_came(row.person, row.who, row.note) for row in attendance if row.presence in here],
-        absent=[_came(row.person, row.who, row.note) for row in attendance if row.presence == Presence.ABSENT],
-        agenda=[
-            parts.AgendaItem(title=row.title, presenter=row.presenter, discussion=row.notes)
-            for row in session.agenda.all()
-        ],
+        present=[_came(row) for row in attendance if row.presence in here],
+        absent=[_came(row) for row in attendance if row.presence == Presence.ABSENT],
+        agenda=_agenda(session),
         conclusions=[
             parts.Conclusion(
                 text=row.text,
@@ -85,8 +83,20 @@ def _record(user: User, session: Session) -> parts.SessionRecord:
     )
 
 
-def _came(person: str, who: str, note: str) -> str:
-    return ", ".join(dict.fromkeys(part for part in (person, who, note) if part))
+def _agenda(session: Session) -> list[parts.AgendaItem]:
+    """The points of the agenda with what was said to each, and what else the minutes tell."""
+    found = [
+        parts.AgendaItem(title=row.title, presenter=row.presenter, discussion=" ".join(_lines(row.notes)))
+        for row in session.agenda.all()
+    ]
+    if session.minutes:
+        found.append(parts.AgendaItem(title=_("Course of the session"), discussion=" ".join(_lines(session.minutes))))
+    return found
+
+
+def _came(row: Attendance) -> str:
+    who = str(row.appointment.get_seat_display() if row.appointment else row.unit)
+    return ", ".join(dict.fromkeys(part for part in (row.person, who, row.note) if part))
 
 
 def _person(user: User | None) -> str:
