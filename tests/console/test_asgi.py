@@ -13,7 +13,7 @@ from khien.console import asgi
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SEEN: set[int] = set()
-OPEN: set[int] = set()
+OPEN: dict[int, object] = {}
 
 
 def page(request):
@@ -21,7 +21,8 @@ def page(request):
 
     SEEN.add(threading.get_ident())
     count = UnitKind.objects.count()
-    OPEN.add(id(connections["default"].connection))
+    wrapper = connections["default"]
+    OPEN[id(wrapper.connection)] = wrapper
     return JsonResponse({"count": count})
 
 
@@ -32,6 +33,16 @@ async def stream(request):
         yield b"end\n"
 
     return StreamingHttpResponse(parts(), content_type="text/event-stream")
+
+
+@pytest.fixture(autouse=True)
+def closed(transactional_db):
+    """The threads keep their connections; a test database wants none at its end."""
+    yield
+    for wrapper in OPEN.values():
+        wrapper.inc_thread_sharing()
+        wrapper.close()
+    OPEN.clear()
 
 
 urlpatterns = [path("page", page), path("stream", stream)]

@@ -181,3 +181,17 @@ def test_pages_make_few_queries_whatever_there_is(province, signed_in, page, dja
     client.get(page)
     with django_assert_max_num_queries(12):
         client.get(page)
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_the_delivery_log_leaves_as_a_file_with_what_the_person_sees(province, signed_in, kind):
+    outbox.post("health@example.vn", "=for health", "text")
+    outbox.post("commune@example.vn", "for the commune", "text")
+    answer = signed_in(province.health).get("/notifications/deliveries", {"export": kind})
+    body = b"".join(answer.streaming_content)
+    assert answer.status_code == 200
+    assert len(body) > 100
+    if kind == "csv":
+        assert b"for health" in body
+        assert b"commune" not in body
+    assert Entry.objects.filter(action="export", actor=province.health).count() == 1

@@ -38,6 +38,8 @@ def gather(now: datetime | None = None) -> int:
 
 
 def _gather_portion(now: datetime) -> int:
+    if not Notice.objects.filter(mail_pending=True).exists():  # no write lock while there is nothing to do
+        return 0
     table = Notice._meta.db_table
     with transaction.atomic():
         with connection.cursor() as cursor:

@@ -86,7 +86,8 @@ def one_line(text: str) -> str:
 
 def recover() -> int:
     """Put back what a worker that died was sending."""
-    return Mail.objects.filter(state=MailState.SENDING).update(state=MailState.WAITING)
+    left = Mail.objects.filter(state=MailState.SENDING)
+    return left.update(state=MailState.WAITING) if left.exists() else 0
 
 
 def send_waiting() -> int:
