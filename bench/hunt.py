@@ -34,7 +34,7 @@ LARGE_BYTES = 10_000_000_000
 HUNT = """
 import json, resource, sys, time
 from pathlib import Path
-from khien.cli import rule_folders
+from khien.rules import folders as rule_folders
 from khien.findings.outputs import NdjsonWriter
 from khien.formats.inputs import find_inputs
 from khien.hunt.hunting import Hunt
@@ -97,7 +97,7 @@ def parse_seconds(lane: Path) -> float:
 LOAD = """
 import sys, time
 from pathlib import Path
-from khien.cli import rule_folders
+from khien.rules import folders as rule_folders
 
 started = time.perf_counter()
 rule_folders.load([Path(each) for each in sys.argv[1:]], None)

@@ -16,8 +16,8 @@ from typing import Annotated
 
 import typer
 
-from khien.cli import rule_folders
 from khien.errors import UsageError
+from khien.rules import folders as rule_folders
 
 app = typer.Typer(help="The web console: alerts, incidents, directives and tasks.", no_args_is_help=True)
 DataOption = Annotated[Path | None, typer.Option(help="The console's data folder.")]

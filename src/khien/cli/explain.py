@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from khien.cli import rule_folders
 from khien.errors import UsageError
 from khien.findings.table import printable
 from khien.formats.inputs import find_inputs
 from khien.hunt.explanation import Branch, Explanation, explain_inputs
+from khien.rules import folders as rule_folders
 from khien.rules.collection import load_placeholders, load_rules
 from khien.rules.model import Rule
 

@@ -18,7 +18,6 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperCommand
 
-from khien.cli import rule_folders
 from khien.cli.lake import DEFAULT, open_lake
 from khien.cli.output import target
 from khien.cli.progress import hunting
@@ -35,6 +34,7 @@ from khien.hunt.hunting import Hunt, Tally
 from khien.hunt.plans import HuntOptions, HuntPlan
 from khien.hunt.resuming import Resumption, State, rules_text
 from khien.lake.inputs import files_of, lake_inputs
+from khien.rules import folders as rule_folders
 
 _SPAN = re.compile(r"(\d{1,6})(s|m|h|d|w)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")

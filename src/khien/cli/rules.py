@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from khien.cli import rule_folders
 from khien.errors import UsageError
 from khien.findings.table import counted, printable
 from khien.hunt.rule_tests import run_rule_tests
+from khien.rules import folders as rule_folders
 from khien.rules.collection import LEVELS, load_placeholders, load_rules
 from khien.rules.model import RuleSet, Unusable
 from khien.rules.sync import SIGMA_RELEASE, sync

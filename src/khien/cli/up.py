@@ -20,7 +20,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from khien.cli import rule_folders
 from khien.cli.hunt import Level
 from khien.cli.lake import parse_size
 from khien.cli.times import known_zone
@@ -32,6 +31,7 @@ from khien.flow.metrics import ailments
 from khien.flow.settings import EXCEPTIONS, FlowSettings
 from khien.flow.status import ProcessStatus, as_dict, read_all
 from khien.flow.supervising import Supervisor
+from khien.rules import folders as rule_folders
 
 _FIRST_SOURCES = """\
 # The sources that khien listens to. `khien source key` makes a key and its hash. The manual: docs/collect.md

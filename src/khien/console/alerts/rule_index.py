@@ -17,8 +17,8 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 
-from khien.cli import rule_folders
 from khien.errors import KhienError
+from khien.rules import folders as rule_folders
 from khien.rules.collection import load_sources
 from khien.rules.documents import parse_documents, read_sources, rule_files
 from khien.rules.model import Correlation, Rule, RuleSet

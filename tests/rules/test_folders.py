@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from khien.cli import rule_folders
 from khien.errors import UsageError
+from khien.rules import folders as rule_folders
 
 
 @pytest.fixture(autouse=True)
