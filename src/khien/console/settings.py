@@ -218,6 +218,10 @@ LOCALE_PATHS: list[Path] = []
 STATIC_URL = "/static/"
 STATIC_ROOT = None
 STATICFILES_DIRS = [HERE / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "khien.console.frame.versions.VersionedStorage"},
+}
 SERVESTATIC_USE_FINDERS = True
 SERVESTATIC_MAX_AGE = 0 if DEBUG else 3600
 
