@@ -105,20 +105,21 @@ def _chosen(column: str, words: dict[str, Any]) -> Callable[[Criteria, Term, Use
 
 
 def _unit(found: Criteria, term: Term, user: User, now: datetime) -> Criteria:
-    """A unit with those below it; by code, name or short name."""
+    """A unit with those below it, after `=` the unit alone; by code, name or short name."""
     ids: set[int | None] = set()
     for value in term.values:
         if value.lower() == "none":
             ids.add(None)
             continue
-        units = list(
-            Unit.objects.visible_to(user)
-            .filter(Q(code__iexact=value) | Q(name__iexact=value) | Q(short_name__iexact=value))
-            .values_list("path", flat=True)[:50]
-        )
+        alone, value = value.startswith("="), value.removeprefix("=")
+        known = Q(code__iexact=value) | Q(name__iexact=value) | Q(short_name__iexact=value)
+        units = list(Unit.objects.visible_to(user).filter(known).values_list("id", "path")[:50])
         if not units:
             raise term.error(_("There is no unit “%(value)s”.") % {"value": value})
-        for path in units:
+        for pk, path in units:
+            if alone:
+                ids.add(pk)
+                continue
             ids.update(Unit.objects.visible_to(user).filter(path__startswith=path).values_list("id", flat=True))
     return _narrow(found, term, "unit_id", ids)
 

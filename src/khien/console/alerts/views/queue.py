@@ -105,7 +105,8 @@ def narrowed_groups(state: State, page: Listing) -> list[tuple[Group, str]]:
             day = date.fromisoformat(group.value)
             query = query.with_term("since", [group.value]).with_term("until", [str(day + timedelta(days=1))])
         elif group.value:
-            query = query.with_term(state.group, [group.value])
+            alone = "=" if state.group == "unit" and group.value != "none" else ""  # without the units below it
+            query = query.with_term(state.group, [f"{alone}{group.value}"])
         found.append((group, replace(state.with_query(query), group="").address()))
     return found
 
