@@ -211,7 +211,7 @@ LANGUAGES = [("vi", _("Vietnamese")), ("en", _("English"))]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "Asia/Ho_Chi_Minh"
-USE_THOUSAND_SEPARATOR = True
+USE_THOUSAND_SEPARATOR = False  # ids in attributes stay whole; what people read goes through the filter `number`
 FORMAT_MODULE_PATH = ["khien.console.formats"]
 LOCALE_PATHS: list[Path] = []
 

@@ -60,7 +60,7 @@ def in_words(size: int | None) -> str:
     value, at = float(size), 0
     while value >= 1000 and at < len(_UNITS) - 1:
         value, at = value / 1000, at + 1
-    return f"{number_format(value, decimal_pos=0 if at == 0 else 1)} {_UNITS[at]}"
+    return f"{number_format(value, decimal_pos=0 if at == 0 else 1, force_grouping=True)} {_UNITS[at]}"
 
 
 @require_GET

@@ -97,7 +97,7 @@ def span(seconds: float | timedelta) -> str:
     if hours < 48:
         return ngettext("%(n)s h", "%(n)s h", hours) % {"n": hours}
     days = round(seconds / 86400)
-    return ngettext("%(n)s day", "%(n)s days", days) % {"n": number_format(days)}
+    return ngettext("%(n)s day", "%(n)s days", days) % {"n": number_format(days, force_grouping=True)}
 
 
 @register.filter
