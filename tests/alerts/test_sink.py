@@ -170,6 +170,12 @@ class TestStatus:
         assert store.risk(alert.entity, "dept", moment(0)).score == pytest.approx(40)
 
 
+def test_a_file_keeps_its_identity_and_another_has_another(tmp_path: Path, store: SqliteAlerts) -> None:
+    first = store.identity()
+    assert SqliteAlerts(store.database.path).identity() == first
+    assert SqliteAlerts(tmp_path / "other.db").identity() != first
+
+
 def test_a_file_of_another_version_is_refused_with_a_remedy(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "alerts.db") as connection:
         connection.execute("PRAGMA user_version = 99")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -85,7 +86,7 @@ class SqliteAlerts(AlertSelectors):
         for finding in findings:
             try:
                 found.append(sight(finding, self._extractor))
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 self.unreadable += 1
         return found
 
@@ -101,6 +102,18 @@ class SqliteAlerts(AlertSelectors):
         """The last position taken of a lane, -1 before the first."""
         with self.database.reading() as connection:
             return _position(connection, lane)
+
+    def identity(self) -> int:
+        """A number that tells this file, and copies of it, from any other; made up when it is first asked for."""
+        sql = "SELECT value FROM counters WHERE name = 'identity'"
+        with self.database.reading() as connection:
+            row = connection.execute(sql).fetchone()
+        if row is None:
+            with self.database.writing() as connection:
+                made = secrets.randbits(62)
+                connection.execute("INSERT OR IGNORE INTO counters VALUES ('identity', ?)", (made,))
+                row = connection.execute(sql).fetchone()
+        return int(row[0])
 
     def set_status(self, alert_id: str, status: str) -> Alert:
         """Set an alert's status: new, acknowledged or closed. Findings after it was closed begin a new alert.

@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from django.db import DataError
+from django.utils.timezone import localtime
 
 from alerts.recordings import finding
+from khien.alerts.live_finding import LiveFinding
 from khien.alerts.sink import SqliteAlerts
 from khien.console.alerts import content, services
 from khien.console.alerts.criteria import Criteria
-from khien.console.alerts.feed import AT_ONCE, Feed
+from khien.console.alerts.feed import AT_ONCE, Feed, _time
 from khien.console.alerts.models import Alert, AlertFinding, FeedCursor, Handback, SeenRule, Status, Tally
 from khien.console.alerts.scanning import find
 from khien.console.alerts.tally import ALL
@@ -166,3 +170,72 @@ def test_an_alert_of_no_known_unit_is_seen_by_those_who_see_all(live: SqliteAler
     assert Alert.objects.get().unit is None
     assert Alert.objects.visible_to(province.analyst).count() == 1
     assert Alert.objects.visible_to(province.health).count() == 0
+
+
+def raw(number: int, event: str, host: str = "web01") -> LiveFinding:
+    """A finding whose event is written as it is."""
+    made = finding(number, host=host, event={"here": 1}, unit="so-y-te")
+    return msgspec.structs.replace(made, record=made.record.replace(b'{"here":1}', event.encode()))
+
+
+@pytest.mark.parametrize(
+    ("event", "kept"),
+    [
+        (r'{"a":"x\u0000y","\u0000k":[{"b":"\u0000"}]}', {"a": "x\ufffdy", "\ufffdk": [{"b": "\ufffd"}]}),
+        (r'{"a":"C:\\u0000"}', {"a": "C:\\u0000"}),
+        ('{"a":18446744073709551616,"b":1e308}', {"a": 18446744073709551616, "b": 1e308}),
+    ],
+)
+def test_what_databases_refuse_in_an_event_is_replaced_and_the_rest_kept(
+    live: SqliteAlerts, feed: Feed, province: Any, event: str, kept: Any
+) -> None:
+    live.take(0, 1, [raw(1, event), raw(2, '{"plain":"neighbour"}', host="web02")])
+    assert feed.step() == 2
+    records = {alert.entity_value: alert.findings.get().record for alert in Alert.objects.all()}
+    assert records["web01"]["event"] == kept
+    assert records["web02"]["event"] == {"plain": "neighbour"}
+
+
+def test_an_event_nested_without_end_is_taken_in(live: SqliteAlerts, feed: Feed, province: Any) -> None:
+    live.take(0, 1, [raw(1, '{"a":' + "[" * 400 + "]" * 400 + ',"b":"kept"}')])
+    assert feed.step() == 1
+    assert AlertFinding.objects.get().record["event"]["b"] == "kept"
+    assert found("kept")
+
+
+def test_an_alert_that_does_not_fit_is_passed_over_and_the_others_come(
+    live: SqliteAlerts, feed: Feed, province: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.take(0, 1, [finding(n, host=f"h{n}") for n in range(4)])
+    add = content.words_of_finding
+
+    def refuse(title: str, record: Any) -> list[str]:
+        if record["host"] == "h2":
+            raise DataError("no such text")
+        return add(title, record)
+
+    monkeypatch.setattr(content, "words_of_finding", refuse)
+    assert [feed.step(), feed.step()] == [4, 0]
+    assert set(Alert.objects.values_list("entity_value", flat=True)) == {"h0", "h1", "h3"}
+    assert sum(tallied().values()) == 3
+
+
+def test_times_that_no_clock_shows_are_brought_into_bounds(province: Any) -> None:
+    for micros in (-(2**62), -1, 2**62, 253_402_300_799_000_000):
+        shown = localtime(_time(micros))
+        assert 1970 <= shown.year <= 9000
+
+
+def test_a_file_that_was_replaced_is_read_from_its_beginning(
+    live: SqliteAlerts, feed: Feed, province: Any, tmp_path: Path
+) -> None:
+    live.take(0, 1, [finding(1, host="old")])
+    assert [feed.step(), feed.step()] == [1, 0]
+    live.close()
+    for path in tmp_path.glob("alerts.db*"):
+        path.unlink()
+    assert feed.step() == 0
+    new = SqliteAlerts(tmp_path / "alerts.db")
+    new.take(0, 1, [finding(n, host=f"new{n}") for n in (7, 8, 9)])  # its numbers go beyond those read of the old one
+    assert feed.step() == 3
+    assert Alert.objects.count() == 4

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import DataError, transaction
 from django.utils import timezone
 
 from khien.alerts.grouping import Alert as LiveAlert
@@ -28,7 +29,12 @@ from khien.findings.finding import LEVELS
 
 Route = Callable[[Iterable[str], Iterable[str], str], tuple[int | None, int | None]]
 AT_ONCE = 500
-_CURSOR = "live"
+_UNFIT = (DataError, ArithmeticError, RecursionError, ValueError)
+"""What an alert that the tables cannot hold raises; a database that is busy or away raises something else."""
+_MOST_COUNTED = 2**31 - 1
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+_DEEPEST = 60
+_log = structlog.get_logger()
 _FED = ["title", "level", "count", "first_at", "last_at", "entities", "tags", "sources", "updated_at", "unit", "system"]
 
 
@@ -45,6 +51,7 @@ class Feed:
         self._path = path or Path(settings.LIVE) / "alerts.db"
         self._route = route
         self._live: SqliteAlerts | None = None
+        self._file: tuple[int, int] | None = None
 
     def step(self) -> int:
         """Hand statuses back, then take up to `AT_ONCE` changed alerts in; how many. 0: there is no more for now.
@@ -55,17 +62,18 @@ class Feed:
         if live is None:
             return 0
         self._hand_back(live)
-        cursor = FeedCursor.objects.get_or_create(name=_CURSOR)[0].value
+        name = str(live.identity())  # another file has numbers of its own
+        cursor = FeedCursor.objects.get_or_create(name=name)[0].value
         changes = live.changes(cursor, AT_ONCE)
         if not changes:
-            if cursor > live.last_change():  # another file, or an older state of it: all of it is taken in anew
-                FeedCursor.objects.filter(name=_CURSOR).update(value=0)
+            if cursor > live.last_change():  # an older state of the file: all of it is taken in anew
+                FeedCursor.objects.filter(name=name).update(value=0)
             return 0
         with transaction.atomic():
-            held = FeedCursor.objects.select_for_update().get(name=_CURSOR)
+            held = FeedCursor.objects.select_for_update().get(name=name)
             if held.value != cursor:
                 return 0  # somebody else was faster
-            _Intake(self._route).take(changes)
+            self._take(changes)
             held.value = changes[-1].number
             held.save()
         return len(changes)
@@ -77,9 +85,30 @@ class Feed:
             self._live = None
 
     def _open(self) -> SqliteAlerts | None:
-        if self._live is None and self._path.is_file():
+        """The file as it stands there now: one that was replaced or taken away is given up."""
+        there = None
+        if self._path.is_file():
+            status = self._path.stat()
+            there = status.st_dev, status.st_ino
+        if there != self._file:
+            self.close()
+        self._file = there
+        if self._live is None and there is not None:
             self._live = SqliteAlerts(self._path)
         return self._live
+
+    def _take(self, changes: list[AlertChange]) -> None:
+        """All of them; where one does not fit the tables, each by itself, and that one is passed over."""
+        try:
+            with transaction.atomic():
+                _Intake(self._route).take(changes)
+        except _UNFIT:
+            for change in changes:
+                try:
+                    with transaction.atomic():
+                        _Intake(self._route).take([change])
+                except _UNFIT as error:
+                    _log.error("alert not taken in", alert=change.detail.alert.id, error=str(error)[:500])
 
     def _hand_back(self, live: SqliteAlerts) -> None:
         """Delivered first and forgotten afterwards: a status told twice does no harm."""
@@ -126,7 +155,7 @@ class _Intake:
             key=f"{live.id}.{offset}" if offset else live.id,
             live_key=live.id,
             live_offset=offset,
-            rule_id=live.rule_id[:120],
+            rule_id=_clean(live.rule_id)[:120],
             entity_kind=live.entity.kind,
             entity_value=_clean(live.entity.value)[:300],
             arrived_at=timezone.now(),
@@ -155,10 +184,10 @@ class _Intake:
     def _fill(self, alert: Alert, live: LiveAlert) -> None:
         alert.title = _clean(live.title)[:300]
         alert.level = LEVELS.index(live.level)
-        alert.count = max(live.count - alert.live_offset, 0)
+        alert.count = min(max(live.count - alert.live_offset, 0), _MOST_COUNTED)
         alert.first_at, alert.last_at = _time(live.first), _time(live.last)
         alert.entities = [[entity.kind, _clean(entity.value)] for entity in live.entities]
-        alert.tags, alert.sources = list(live.tags), [_clean(source) for source in live.sources]
+        alert.tags, alert.sources = [_clean(tag) for tag in live.tags], [_clean(source) for source in live.sources]
         alert.updated_at = timezone.now()
         if alert.unit_id is None:
             hosts = [entity.value for entity in live.entities if entity.kind == "host"]
@@ -191,10 +220,11 @@ class _Intake:
         )
 
     def _rules(self, lives: Iterable[LiveAlert]) -> None:
-        by_id = {live.rule_id[:120]: live for live in lives}
+        by_id = {_clean(live.rule_id)[:120]: live for live in lives}
         known = {rule.rule_id: rule for rule in SeenRule.objects.filter(rule_id__in=list(by_id))}
         for rule_id, live in by_id.items():
-            level, tags, title = LEVELS.index(live.level), list(live.tags), _clean(live.title)[:300]
+            level, title = LEVELS.index(live.level), _clean(live.title)[:300]
+            tags = [_clean(tag) for tag in live.tags]
             rule = known.get(rule_id)
             if rule is None or (rule.title, rule.tags) != (title, tags):
                 SeenRule.objects.update_or_create(
@@ -203,10 +233,12 @@ class _Intake:
 
 
 def _time(microseconds: int) -> datetime:
+    """Within what every clock of the province can show; machines with broken clocks say anything."""
     try:
-        return datetime.fromtimestamp(microseconds / 1_000_000, UTC)
+        at = datetime.fromtimestamp(max(microseconds, 0) / 1_000_000, UTC)
     except (OverflowError, ValueError, OSError):
-        return datetime.fromtimestamp(0, UTC)
+        return _LATEST
+    return min(at, _LATEST)
 
 
 def _clean(text: str) -> str:
@@ -215,11 +247,22 @@ def _clean(text: str) -> str:
 
 
 def _record(line: bytes, live: LiveAlert) -> Any:
-    """The finding's record; without its event when that is no JSON that every database takes."""
+    """The finding's record; without its event when that cannot be read at all."""
     try:
-        return msgspec.json.decode(line.replace(b"\\u0000", b"\\ufffd"))
-    except msgspec.DecodeError:
+        return _plain(msgspec.json.decode(line))
+    except (msgspec.DecodeError, RecursionError):
         return {"rule_id": live.rule_id, "title": live.title, "level": live.level, "matched": [], "event": {}}
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """As JSON that every database takes; what is nested too deep is left out."""
+    if isinstance(value, str):
+        return _clean(value)
+    if isinstance(value, dict):
+        return {_clean(str(key)): _plain(each, depth + 1) for key, each in value.items()} if depth < _DEEPEST else "…"
+    if isinstance(value, list):
+        return [_plain(each, depth + 1) for each in value] if depth < _DEEPEST else "…"
+    return value
 
 
 _mine = threading.local()
