@@ -118,6 +118,11 @@ def test_five_wrong_passwords_lock_the_account_and_people_are_told(province) -> 
     assert Client().get("/health").status_code == 200
 
 
+def test_no_more_passwords_are_looked_at_at_once_than_may_be_wrong(province) -> None:
+    looked_at = [lockout.attempt("health@example.vn", f"10.0.0.{n}") for n in range(lockout.ATTEMPTS + 5)]
+    assert sum(each is not None for each in looked_at) == lockout.ATTEMPTS
+
+
 def test_the_lock_ends_by_itself_and_lasts_longer_the_next_time(province) -> None:
     for _each in range(lockout.ATTEMPTS):
         sign_in(Client(), "health@example.vn", "wrong")
@@ -130,6 +135,7 @@ def test_the_lock_ends_by_itself_and_lasts_longer_the_next_time(province) -> Non
     second = Lockout.objects.get().until - timezone.now()
     assert second > first * 1.8
     Lockout.objects.update(until=past)
+    LoginFailure.objects.update(at=past - timedelta(minutes=1))
     client = Client()
     sign_in(client, "health@example.vn")
     assert is_in(client)

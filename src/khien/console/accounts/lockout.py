@@ -8,7 +8,7 @@ A passkey, which cannot be guessed, still opens a locked account.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -58,6 +58,8 @@ def attempt(email: str, address: str) -> Attempt | None:
         since = now - WINDOW
         if LoginFailure.objects.filter(address=address, at__gt=since).count() >= ADDRESS_ATTEMPTS:
             return None
+        if _count(lock, now) >= ATTEMPTS:  # as many are being looked at this moment
+            return None
         return Attempt(LoginFailure.objects.create(email=email, address=address, at=now))
 
 
@@ -68,8 +70,7 @@ def failed(email: str) -> Lockout | None:
         lock = Lockout.objects.select_for_update().get_or_create(email=email)[0]
         if lock.until and lock.until > now:
             return None
-        since = max(now - WINDOW, lock.until or now - WINDOW)
-        if LoginFailure.objects.filter(email=email, at__gt=since).count() < ATTEMPTS:
+        if _count(lock, now) < ATTEMPTS:
             return None
         lock.times = 1 if now - lock.at > FORGIVEN else lock.times + 1
         lock.until = now + min(FIRST_LOCK * 2 ** min(lock.times - 1, 10), LONGEST_LOCK)
@@ -80,6 +81,12 @@ def failed(email: str) -> Lockout | None:
     if user is not None:
         _tell(user, lock)
     return lock
+
+
+def _count(lock: Lockout, now: datetime) -> int:
+    """Tries for an e-mail within WINDOW, since the last lock."""
+    since = max(now - WINDOW, lock.until or now - WINDOW)
+    return LoginFailure.objects.filter(email=lock.email, at__gt=since).count()
 
 
 def clear(email: str) -> None:
