@@ -205,7 +205,7 @@ def _whole(user: User, pk: int) -> dict[str, Any]:
 
 
 @alerts.post("/assign", response=DoneOut, auth=Key("alerts:write"), summary="Give alerts to a person")
-def assign(request: HttpRequest, body: AssignIn) -> Any:
+def assign_alerts(request: HttpRequest, body: AssignIn) -> Any:
     """One or many."""
     owner = seen(User.objects.visible_to(request.user), body.owner) if body.owner else None
     return services.assign(request.user, body.alerts, owner)
