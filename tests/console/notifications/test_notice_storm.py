@@ -51,8 +51,8 @@ def test_a_storm_makes_a_few_mails_a_person_and_stays_fast(province, post):
     assert max(by_person.values()) <= 30
     assert by_person[province.health.pk] <= 12
     assert by_person[province.hospital.pk] <= 14
-    assert slowest < 2.0
-    assert longest_count < 0.1
+    assert slowest < 4.0
+    assert longest_count < 0.2
     began = time.perf_counter()
     services.forget_old()
     assert Notice.objects.count() == services.MOST_KEPT * len(people)
