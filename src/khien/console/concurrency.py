@@ -8,6 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from khien.console.accounts.models import User
+from khien.console.audit.services import hold_trail
 
 M = TypeVar("M", bound=models.Model)
 
@@ -28,8 +29,9 @@ def locked(model: type[M], pk: int, version: int | None, *, by: User | None = No
     `version`: what the form carried; None where the change does not depend on what was read.
     `by`: only what that person may see. Raises the model's DoesNotExist. The caller raises `version` by one and saves.
     """
+    hold_trail()
     rows = model._default_manager.all() if by is None else model._default_manager.visible_to(by)  # type: ignore[attr-defined]
-    row: M = rows.select_for_update(of=("self",)).get(pk=pk)
+    row: M = rows.select_for_update(of=("self",), no_key=True).get(pk=pk)
     if version is not None and row.version != version:  # type: ignore[attr-defined]
         raise Changed(row)
     return row

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from khien.console.accounts import mail
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import Invitation, User, digest
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 from khien.console.units.models import Unit
 
 
@@ -30,6 +30,7 @@ def invite(by: User, email: str, name: str, unit: Unit, role: str, title: str = 
         raise ValidationError({"email": _("Somebody has an account with this e-mail.")})
     token = secrets.token_urlsafe(32)
     with transaction.atomic():
+        hold_trail()
         Invitation.objects.open().filter(email=email).update(revoked_at=timezone.now())
         invitation = Invitation(
             email=email,
@@ -79,6 +80,7 @@ def find(token: str) -> Invitation | None:
 def accept(token: str, password: str, *, name: str = "", phone: str = "", language: str = "vi") -> User:
     """Make the account. Raises ValidationError when the link opens nothing (any more)."""
     with transaction.atomic():
+        hold_trail()
         held = Invitation.objects.open().select_for_update(of=("self",)).filter(token=digest(token)).first()
         if held is None or User.objects.filter(email=held.email).exists() or not held.invited_by.is_active:
             raise ValidationError(_("This invitation has been used, revoked or has expired. Ask for a new one."))
@@ -99,6 +101,7 @@ def accept(token: str, password: str, *, name: str = "", phone: str = "", langua
 
 
 def _held(by: User, invitation: Invitation) -> Invitation:
+    hold_trail()
     rows = Invitation.objects.visible_to(by).select_for_update(of=("self",))
     held: Invitation = rows.get(pk=invitation.pk)
     if held.used_at or held.revoked_at:

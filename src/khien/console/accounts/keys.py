@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import ApiKey, User, digest
 from khien.console.audit.middleware import origin
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 
 PREFIX = "khien_"
 LONGEST = timedelta(days=366)
@@ -77,6 +77,7 @@ def revoke_key(by: User, key: ApiKey) -> None:
     if key.owner_id != by.pk:
         demand(by, "users.manage")
     with transaction.atomic():
+        hold_trail()
         held = ApiKey.objects.visible_to(by).select_for_update(of=("self",)).get(pk=key.pk)
         if held.revoked_at is None:
             held.revoked_at = timezone.now()

@@ -87,7 +87,7 @@ def reset_factors(by: User, pk: int) -> User:
     """Take somebody's second factors away, who has lost them; all sessions end, and the person is told."""
     demand(by, "users.manage")
     with transaction.atomic():
-        person: User = User.objects.visible_to(by).select_for_update(of=("self",)).get(pk=pk)
+        person = locked(User, pk, None, by=by)
         if person.pk == by.pk:
             raise ValidationError(_("Your own second factor is on your own page."))
         factors = Authenticator.objects.filter(user=person)

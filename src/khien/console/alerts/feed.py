@@ -129,7 +129,9 @@ class _Intake:
         keys = [change.detail.alert.id for change in changes]
         latest = {
             alert.live_key: alert
-            for alert in Alert.objects.select_for_update(of=("self",)).filter(live_key__in=keys).order_by("id")
+            for alert in Alert.objects.select_for_update(of=("self",), no_key=True)
+            .filter(live_key__in=keys)
+            .order_by("id")
         }
         new: list[Alert] = []
         old: list[Alert] = []

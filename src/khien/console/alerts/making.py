@@ -15,7 +15,7 @@ from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
 from khien.console.alerts import content, tally, writing
 from khien.console.alerts.models import Alert, AlertFinding, Level
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 from khien.console.systems.models import InformationSystem
 from khien.console.units.models import Unit
 
@@ -51,6 +51,7 @@ def create_alert(
     seen = min(at or now, now)
     value = entity_value.strip().lower()[:300]
     with transaction.atomic():
+        hold_trail()
         alert = Alert.objects.create(
             key=f"hand-{uuid.uuid4().hex}",
             rule_id=RULE,

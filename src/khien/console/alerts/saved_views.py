@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
 from khien.console.alerts.models import SavedView
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 
 MOST = 50
 
@@ -21,6 +21,7 @@ def save_view(by: User, *, name: str, query: str, shared: bool = False) -> Saved
     if not name:
         raise ValidationError(_("Give the view a name."))
     with transaction.atomic():
+        hold_trail()
         known = SavedView.objects.select_for_update().filter(owner=by, name=name).first()
         if known is None and SavedView.objects.filter(owner=by).count() >= MOST:
             raise ValidationError(_("Delete a view first: there can be %(most)s of a person.") % {"most": MOST})

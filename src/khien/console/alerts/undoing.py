@@ -15,7 +15,7 @@ from khien.console.accounts.models import User
 from khien.console.alerts import writing
 from khien.console.alerts.models import BulkAction
 from khien.console.alerts.writing import Done
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 
 WITHIN = timedelta(seconds=60)
 """Pages offer it for ten seconds; a slow network gets the rest."""
@@ -28,6 +28,7 @@ def undo(by: User, action: int) -> Done:
     """
     demand(by, "alerts.work")
     with transaction.atomic():
+        hold_trail()
         kept = BulkAction.objects.select_for_update().get(pk=action, by=by)
         if kept.undone_at is not None or timezone.now() - kept.at > WITHIN:
             raise ValidationError(_("It is too late to undo this."))

@@ -19,7 +19,7 @@ from khien.console.accounts.models import User
 from khien.console.alerts import scanning, tally
 from khien.console.alerts.criteria import Criteria
 from khien.console.alerts.models import Alert, AlertActivity, BulkAction, Handback, Status
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 from khien.console.concurrency import Changed
 
 MOST_AT_ONCE = 10_000
@@ -95,9 +95,11 @@ def change(
 
 def hold(by: User, ids: Iterable[int]) -> list[Row]:
     """Alerts the person sees, held until the end of the transaction, in the order of their ids."""
+    hold_trail()
     rows: list[Row] = []
     for part in parts(sorted(ids)):
-        seen = Alert.objects.visible_to(by).filter(pk__in=part).order_by("id").select_for_update(of=("self",))
+        seen = Alert.objects.visible_to(by).filter(pk__in=part).order_by("id")
+        seen = seen.select_for_update(of=("self",), no_key=True)
         rows += seen.values(*_FIELDS)
     return rows
 

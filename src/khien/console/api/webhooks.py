@@ -36,7 +36,7 @@ from khien.console.accounts.models import User
 from khien.console.alerts.models import Alert
 from khien.console.api.models import Delivery, Mark, Webhook
 from khien.console.audit.models import Entry
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 from khien.console.directives.models import Directive, Task
 from khien.console.incidents.models import Incident
 
@@ -67,6 +67,7 @@ def add_webhook(by: User, *, name: str, url: str, events: Iterable[str]) -> Webh
 def remove_webhook(by: User, pk: int) -> None:
     """Take one of one's own away, with what waits for it."""
     with transaction.atomic():
+        hold_trail()
         hook = Webhook.objects.select_for_update().get(pk=pk, owner=by)
         record(by, "webhook.remove", hook, before={"name": hook.name, "url": hook.url})
         hook.delete()

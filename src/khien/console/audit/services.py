@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.utils import timezone
 
 from khien.console.accounts.models import User
@@ -19,6 +19,16 @@ from khien.console.audit.models import Entry, Head
 VIEWS_MERGE = timedelta(minutes=10)
 _LARGE = 1e15
 """PostgreSQL gives larger floats back as integers, so they are kept as text."""
+
+
+def hold_trail() -> None:
+    """Hold the trail's end for the rest of the transaction, where the database locks rows.
+
+    Whoever holds rows of things and will write into the trail calls it before the first of them: were some to hold a
+    row and wait for the trail while others hold the trail and wait for that row, one of them would fail.
+    """
+    if connection.features.has_select_for_update:
+        Head.objects.select_for_update().get_or_create(pk=1)
 
 
 def record(

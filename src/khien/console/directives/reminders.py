@@ -17,6 +17,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext_noop
 
 from khien.console.accounts.models import User
+from khien.console.concurrency import locked
 from khien.console.directives.models import OWED, Task, TaskReminder
 from khien.console.directives.rights import chairs, people_of, standing_office
 from khien.console.directives.tasks import tell
@@ -106,7 +107,7 @@ def _send(task: Task, due: list[Rule], now: datetime) -> int:
     """Of several reminders to the same people only the latest is told, as after a stop of the worker."""
     count = 0
     with transaction.atomic():
-        held = Task.objects.select_for_update(of=("self",)).get(pk=task.pk)
+        held = locked(Task, task.pk, None)
         if held.state not in OWED or held.due_at != task.due_at:
             return 0
         new = [

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from khien.console.chores import Chore
+from khien.console.concurrency import locked
 from khien.console.incidents import catalogue, people
 from khien.console.incidents.clocks import tell
 from khien.console.incidents.models import Clock, ClockState, Incident
@@ -33,7 +34,7 @@ def escalate_clocks(now: datetime | None = None) -> int:
 
 def _escalate(pk: int, incident_pk: int, now: datetime, hours: list[float]) -> bool:
     with transaction.atomic():
-        incident = Incident.objects.select_for_update().get(pk=incident_pk)
+        incident = locked(Incident, incident_pk, None)
         clock = Clock.objects.select_for_update().get(pk=pk)
         step = _step(clock, now, hours) if clock.is_open else ""
         if not step or step in clock.notified:

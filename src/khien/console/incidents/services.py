@@ -15,7 +15,7 @@ from django.utils.translation import gettext_noop, override
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
 from khien.console.alerts.models import Alert, Level
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 from khien.console.concurrency import locked
 from khien.console.incidents import clocks, people
 from khien.console.incidents.facts import (
@@ -79,6 +79,7 @@ def open_incident(
     demand(by, "incidents.work")
     now = now or timezone.now()
     with transaction.atomic():
+        hold_trail()
         incident = Incident(
             number="",
             title=title.strip()[:300],

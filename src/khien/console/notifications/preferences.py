@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 from khien.console.notifications.families import FAMILIES, MailMode, family_of
 from khien.console.notifications.models import Preferences
 
@@ -91,6 +91,7 @@ def save_preferences(
     }
     after = {"choices": kept, "quiet_from": quiet_from, "quiet_until": quiet_until, "digest_at": digest_at}
     with transaction.atomic():
+        hold_trail()
         held = Preferences.objects.select_for_update().filter(user=by).first()
         before = {name: getattr(held, name) for name in after} if held is not None else None
         made = Preferences.objects.update_or_create(user=by, defaults=after)[0]

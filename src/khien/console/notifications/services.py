@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 from khien.console.notifications.families import FAMILIES, MailMode
 from khien.console.notifications.models import Mail, MailState, Notice
 from khien.console.notifications.preferences import wishes_of
@@ -102,6 +102,7 @@ def try_again(by: User, pk: int) -> Mail:
     """Send a mail again that failed. Raises Mail.DoesNotExist."""
     demand(by, "settings.manage")
     with transaction.atomic():
+        hold_trail()
         mail = Mail.objects.visible_to(by).select_for_update(of=("self",)).get(pk=pk)
         if mail.state == MailState.FAILED:
             mail.state, mail.next_try_at, mail.tries = MailState.WAITING, timezone.now(), 0

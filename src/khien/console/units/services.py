@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 from khien.console.concurrency import locked
 from khien.console.units.models import Unit, UnitKind
 from khien.console.units.naming import code_of
@@ -74,7 +74,9 @@ def move_unit(by: User, pk: int, version: int | None, parent: Unit | None) -> Un
     """Put a unit, with all below it, under another. Raises Changed, and ValidationError when that is below itself."""
     demand(by, "units.manage")
     with transaction.atomic():
-        list(Unit.objects.order_by("id").select_for_update().values_list("id", flat=True))  # one move at a time
+        hold_trail()
+        rows = Unit.objects.order_by("id").select_for_update(no_key=True)
+        list(rows.values_list("id", flat=True))  # one move at a time
         unit = locked(Unit, pk, version, by=by)
         before = state_of(unit)
         if scope_ids(by) is not None and unit.pk == by.unit_id:

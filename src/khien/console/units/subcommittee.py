@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
 from khien.console.audit.services import record
-from khien.console.concurrency import Changed
+from khien.console.concurrency import locked
 from khien.console.units.models import Appointment, Seat
 from khien.console.units.scoping import scope_ids
 
@@ -126,10 +126,7 @@ def _demand(by: User) -> None:
 
 
 def _held(pk: int, version: int | None) -> Appointment:
-    row = Appointment.objects.select_for_update(of=("self",)).get(pk=pk)
-    if version is not None and row.version != version:
-        raise Changed(row)
-    return row
+    return locked(Appointment, pk, version)
 
 
 def _end(by: User, row: Appointment, ends_on: date, reason: str) -> None:
