@@ -43,6 +43,11 @@ setup: $(STAMP) assets
 run: setup
 	@$(BIN)/python samples/run_product.py
 
+# Pictures of the console's pages for the manual, into out/screenshots; see docs/console-tour.md.
+.PHONY: screenshots
+screenshots: setup packages
+	$(BIN)/python samples/take_screenshots.py
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
