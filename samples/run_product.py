@@ -104,6 +104,7 @@ def main() -> int:
         wait_until(answers(f"http://127.0.0.1:{ingest}/health"), "the live service", children)
         wait_until(answers(f"http://127.0.0.1:{port}/health"), "the console", children)
         print(logins.stdout)
+        print(f"A code for a second factor:  {KHIEN} console sample-code E-MAIL --data {console}")
         print(f"The console:       http://localhost:{port}")
         print(f"Everything is in:  {folder}  (logs: live.log, console.log)")
         print("Alerts arrive within seconds. Ctrl-C stops it all.", flush=True)

@@ -1,13 +1,22 @@
-"""The sample: it holds nothing real, it comes out the same, and `make run` shows what a hunt is."""
+"""The sample: it holds nothing real, it comes out the same, and `make run` starts the whole product on it."""
 
 from __future__ import annotations
 
 import gzip
+import http.cookiejar
 import ipaddress
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "samples"
@@ -41,12 +50,52 @@ def test_the_recording_comes_out_the_same_each_time(tmp_path: Path) -> None:
     assert recording(tmp_path) == recording(SAMPLES / "province-day")
 
 
-def test_the_run_prints_the_summary_and_where_the_report_is(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, SAMPLES / "run_sample.py"], capture_output=True, text=True, check=False, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"found +\d+ findings: \d+ critical", done.stdout)
-    report = Path(done.stdout.strip().splitlines()[-1].partition(": ")[2])
-    assert report.is_file()
-    assert report.read_text(encoding="utf-8").startswith("<!doctype html>")
+class Visitor:
+    """A browser without scripts: cookies, and forms with their token."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+
+    def get(self, path: str) -> str:
+        with self._opener.open(self._address + path, timeout=30) as answer:
+            return str(answer.read().decode())
+
+    def post(self, path: str, **fields: str) -> str:
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', self.get(path))
+        assert token
+        body = urllib.parse.urlencode({"csrfmiddlewaretoken": token[1], **fields}).encode()
+        with self._opener.open(urllib.request.Request(self._address + path, body), timeout=30) as answer:
+            return str(answer.read().decode())
+
+
+@pytest.mark.slow
+def test_the_run_starts_everything_and_alerts_appear_while_one_watches(tmp_path: Path) -> None:
+    command = [sys.executable, SAMPLES / "run_product.py", "--folder", tmp_path, "--port", "8391", "--speed", "300"]
+    with (tmp_path / "printed").open("w+") as printed:
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "KHIEN_"))}
+        run = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT, env=plain)
+        try:
+            text = _until(lambda: (tmp_path / "printed").read_text(), "Ctrl-C stops it all", run, 240)
+            address = re.search(r"http://localhost:\d+", text)
+            password = re.search(r"with the password (\S+)", text)
+            assert address
+            assert password
+            visitor = Visitor(address[0])
+            visitor.post("/account/login/", login="truc.so-y-te@tinh-mau.example", password=password[1])
+            page = _until(lambda: visitor.get("/alerts/"), "so-y-te-pc04", run, 120)
+            assert 'lang="vi"' in page
+        finally:
+            run.send_signal(signal.SIGINT)
+            assert run.wait(60) == 0
+    for child in ("live.log", "console.log"):
+        assert "Traceback" not in (tmp_path / child).read_text()
+
+
+def _until(read: Callable[[], str], wanted: str, run: subprocess.Popen[bytes], seconds: float) -> str:
+    deadline = time.monotonic() + seconds
+    while wanted not in (text := read()):
+        assert run.poll() is None, text
+        assert time.monotonic() < deadline, text[-3000:]
+        time.sleep(0.5)
+    return text
