@@ -35,6 +35,6 @@ def test_the_language_form_never_leads_elsewhere(province, signed_in):
 def test_a_privileged_role_without_a_second_factor_gets_no_further(province):
     client = Client()
     client.force_login(province.analyst)
-    answer = client.get("/no-such-page")
+    answer = client.get("/alerts/")
     assert answer.status_code == 302
     assert answer["Location"].startswith("/account/2fa")

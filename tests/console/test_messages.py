@@ -45,9 +45,7 @@ def _extracted(app: Path, folder: Path) -> list[tuple[str, str | None]]:
     if not po.exists():
         return []
     with po.open("rb") as stream:
-        return [
-            (m.id[0] if isinstance(m.id, tuple) else m.id, m.context) for m in read_po(stream, locale="vi") if m.id
-        ]
+        return [(m.id[0] if isinstance(m.id, tuple) else m.id, m.context) for m in read_po(stream, locale="vi") if m.id]
 
 
 @pytest.mark.skipif(shutil.which("xgettext") is None, reason="xgettext (package gettext) is not installed")
@@ -72,8 +70,9 @@ def _bare(path: Path) -> list[str]:
     """Words that stand in a template as they are, without being marked for translation."""
     text = _TAGS.sub("", path.read_text(encoding="utf-8"))
     text = _MARKED.sub("", text)
-    text = re.sub(r"{%.*?%}|{{.*?}}", "", text, flags=re.S)
-    found = re.findall(r">([^<]+)<", f">{text}<")
+    text = re.sub(r"<(code|kbd)\b[^>]*>.*?</\1>", "", text, flags=re.S)  # words of the filter language, keys
+    text = re.sub(r"{%.*?%}|{{.*?}}", "\n", text, flags=re.S)
+    found = [line for part in re.findall(r">([^<]+)<", f">{text}<") for line in part.split("\n")]
     found += re.findall(r"\b(?:title|aria-label|placeholder|alt|data-confirm|data-label)=\"([^\"]+)\"", text)
     words = (each.strip() for each in found)
     return [each for each in words if re.search(r"[A-Za-zÀ-ỹ]{3,}", re.sub(r"&\w+;", "", each)) and each not in ALLOWED]
