@@ -85,6 +85,7 @@ MIDDLEWARE = [
     "khien.console.frame.middleware.PrivateMiddleware",
     "khien.console.audit.middleware.OriginMiddleware",
     "khien.console.accounts.middleware.SessionMiddleware",
+    "khien.console.frame.middleware.UnfitMiddleware",
     "khien.console.api.idempotency.IdempotencyMiddleware",
     "khien.console.accounts.middleware.SecondFactorMiddleware",
 ]

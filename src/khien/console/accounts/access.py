@@ -10,6 +10,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
+from khien.console.accounts.middleware import go, page_of
 from khien.console.accounts.models import User
 from khien.console.accounts.roles import Role, roles_with
 
@@ -38,7 +39,7 @@ def needs(capability: str) -> Callable[[View], View]:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if not request.user.is_authenticated:
-                return redirect_to_login(request.get_full_path())
+                return go(request, redirect_to_login(page_of(request)).url)
             demand(request.user, capability)
             return view(request, *args, **kwargs)
 

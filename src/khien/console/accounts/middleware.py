@@ -68,8 +68,8 @@ class SessionMiddleware:
             return None
         messages.info(request, _("Your session has ended. Sign in again to go on."))
         if request.method == "GET" and not quiet:
-            return _go(request, redirect_to_login(_page(request)).url)
-        return _go(request, reverse(settings.LOGIN_URL))
+            return go(request, redirect_to_login(page_of(request)).url)
+        return go(request, reverse(settings.LOGIN_URL))
 
 
 class SecondFactorMiddleware:
@@ -98,8 +98,8 @@ class SecondFactorMiddleware:
         if has_second_factor(user):
             if name in _PROVE:
                 return None
-            return _go(request, f"{reverse('mfa_reauthenticate')}?{urlencode({'next': _page(request)})}")
-        return None if name in _SET_UP else _go(request, reverse("mfa_index"))
+            return go(request, f"{reverse('mfa_reauthenticate')}?{urlencode({'next': page_of(request)})}")
+        return None if name in _SET_UP else go(request, reverse("mfa_index"))
 
 
 def proven_by(request: HttpRequest, user: Any) -> bool:
@@ -107,18 +107,18 @@ def proven_by(request: HttpRequest, user: Any) -> bool:
     return any(each.get("method") == "mfa" for each in get_authentication_records(request, user))
 
 
-def _page(request: HttpRequest) -> str:
+def page_of(request: HttpRequest) -> str:
     """The page to come back to: the one around it where htmx asked for a part."""
     if getattr(request, "htmx", False):
         return request.htmx.current_url_abs_path or "/"
     return request.get_full_path() if request.method == "GET" else "/"
 
 
-def _go(request: HttpRequest, url: str) -> HttpResponse:
+def go(request: HttpRequest, url: str) -> HttpResponse:
     """Send the whole page there, also where htmx, or a program, asked for a part."""
     if getattr(request, "htmx", False):
         return HttpResponse(status=204, headers={"HX-Redirect": url})
-    if request.path.startswith("/api/"):
+    if request.path.startswith("/api/v1/"):
         return HttpResponse('{"detail": "sign in again"}', status=401, content_type="application/json")
     response = HttpResponse(status=302)
     response["Location"] = url

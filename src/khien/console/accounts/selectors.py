@@ -13,6 +13,7 @@ from khien.console.accounts.adapter import FACTORS
 from khien.console.accounts.lockout import is_locked
 from khien.console.accounts.models import User, UserQuerySet
 from khien.console.accounts.roles import Role, roles_with
+from khien.console.frame.given import whole
 from khien.console.units.models import Unit
 
 SEEN = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30), "quarter": timedelta(days=90)}
@@ -64,8 +65,8 @@ def filtered(people: UserQuerySet, given: dict[str, str]) -> UserQuerySet:
     people = with_states(people)
     if given.get("q"):
         people = matching(people, given["q"])
-    if given.get("unit", "").isdecimal():
-        people = people.filter(unit_id=int(given["unit"]))
+    if (unit := whole(given.get("unit"))) is not None:
+        people = people.filter(unit_id=unit)
     if given.get("role") in Role.values:
         people = people.filter(role=given["role"])
     state = given.get("state", "")

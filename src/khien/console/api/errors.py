@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.core.exceptions import ValidationError as InvalidValue
+from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -61,6 +62,12 @@ def register(api: NinjaAPI) -> None:
                 [{"where": name, "what": " ".join(texts)} for name, texts in error.message_dict.items()],
             )
         return answer(request, 422, "invalid", [{"where": "", "what": text} for text in error.messages])
+
+    @api.exception_handler(OverflowError)
+    @api.exception_handler(DataError)
+    def _unfit(request: HttpRequest, error: Exception) -> HttpResponse:
+        _log.warning("request refused: %s %s: %s", request.method, request.path, error)
+        return answer(request, 422, "invalid", "A number is too large, or a text too long, for what it is for")
 
     @api.exception_handler(Exception)
     def _failed(request: HttpRequest, error: Exception) -> HttpResponse:

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, AwareDatetime, Field
 
 T = TypeVar("T")
 Id = Field(ge=1, lt=2**63)
+AnId = Annotated[int, Id]
+"""One of several ids."""
 
 
 class Page(Schema, Generic[T]):

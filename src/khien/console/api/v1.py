@@ -8,6 +8,7 @@ from ninja.throttling import AuthRateThrottle
 from khien import __version__
 from khien.console.alerts.api import alerts
 from khien.console.api import errors
+from khien.console.api.bodies import BodyParser
 from khien.console.directives.api import directives, sessions, tasks
 from khien.console.incidents.api import incidents
 from khien.console.systems.api import systems
@@ -28,6 +29,7 @@ api = NinjaAPI(
     description=DESCRIPTION,
     urls_namespace="api",
     docs_url=None,
+    parser=BodyParser(),
     throttle=[AuthRateThrottle("1200/m")],
 )
 errors.register(api)

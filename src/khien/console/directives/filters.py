@@ -14,6 +14,7 @@ from django.utils.dateparse import parse_date
 from khien.console.accounts.models import User
 from khien.console.directives.models import OPEN, OWED, TaskQuerySet, TaskState
 from khien.console.directives.selectors import overdue_first, waiting_for
+from khien.console.frame.given import whole
 
 SORTS = {
     "due": "due_at",
@@ -53,15 +54,15 @@ class TaskFilter:
         state, origin, person = query.get("state", ""), query.get("origin", ""), query.get("person", "")
         return cls(
             text=query.get("q", "").strip()[:200],
-            unit=_id(query.get("unit", "")),
-            person=person if person in ("me", "none") or _id(person) else "",
+            unit=whole(query.get("unit", "")),
+            person=person if person in ("me", "none") or whole(person) else "",
             state=state if state in STATES else "",
             origin=origin if origin in ORIGINS else "",
             due_from=_day(query.get("due_from", "")),
             due_to=_day(query.get("due_to", ""), end=True),
-            session=_id(query.get("session", "")),
-            directive=_id(query.get("directive", "")),
-            incident=_id(query.get("incident", "")),
+            session=whole(query.get("session", "")),
+            directive=whole(query.get("directive", "")),
+            incident=whole(query.get("incident", "")),
             waiting=query.get("waiting", "") == "1",
             sort=sort.removeprefix("-") if sort.removeprefix("-") in SORTS else "due",
             down=sort.startswith("-"),
@@ -79,7 +80,7 @@ class TaskFilter:
             tasks = tasks.filter(directive__conclusion__session=self.session)
         if self.person:
             who = {"me": Q(assignee=user.pk), "none": Q(assignee__isnull=True)}
-            tasks = tasks.filter(who.get(self.person) or Q(assignee=_id(self.person)))
+            tasks = tasks.filter(who.get(self.person) or Q(assignee=whole(self.person)))
         if self.state == "overdue":
             tasks = tasks.filter(state__in=OWED, due_at__lt=now)
         elif self.state == "open":
@@ -99,10 +100,6 @@ class TaskFilter:
         order = F(SORTS[self.sort])
         by = order.desc(nulls_last=True) if self.down else order.asc(nulls_last=True)
         return overdue_first(tasks, by, now=now)
-
-
-def _id(text: str) -> int | None:
-    return int(text) if text.isdecimal() and len(text) < 18 else None
 
 
 def _day(text: str, *, end: bool = False) -> datetime | None:

@@ -13,6 +13,7 @@ from khien.console.accounts.models import User
 from khien.console.accounts.roles import roles_with
 from khien.console.directives.models import Conclusion, Directive, Session
 from khien.console.frame.forms import Form, ModelForm
+from khien.console.frame.given import whole
 from khien.console.units.models import Unit
 
 
@@ -122,9 +123,9 @@ class DirectiveForm(ModelForm):
         """Ticked units by id, with their own due time as typed."""
         if self.is_bound:
             return {
-                int(pk): self.data.get(f"due_{pk}", "")
-                for pk in self.data.getlist("unit")  # type: ignore[union-attr]
-                if pk.isdecimal()
+                pk: self.data.get(f"due_{each}", "")
+                for each in self.data.getlist("unit")  # type: ignore[union-attr]
+                if (pk := whole(each)) is not None
             }
         if not self.instance.pk:
             return {}
@@ -168,7 +169,11 @@ class IssueForm(VersionForm):
     """Issue a draft."""
 
     number = forms.IntegerField(
-        label=_("Number"), required=False, min_value=1, help_text=_("Left empty, it gets the next number.")
+        label=_("Number"),
+        required=False,
+        min_value=1,
+        max_value=2**31 - 1,
+        help_text=_("Left empty, it gets the next number."),
     )
 
 

@@ -12,7 +12,19 @@ from khien.console.accounts.models import User
 from khien.console.alerts.models import Alert
 from khien.console.api.auth import Key
 from khien.console.api.paging import PageParameters, page_of
-from khien.console.api.shapes import Id, Moment, Page, PersonRef, Reasoned, SystemRef, Time, UnitRef, Versioned, seen
+from khien.console.api.shapes import (
+    AnId,
+    Id,
+    Moment,
+    Page,
+    PersonRef,
+    Reasoned,
+    SystemRef,
+    Time,
+    UnitRef,
+    Versioned,
+    seen,
+)
 from khien.console.audit.services import record_view
 from khien.console.incidents import clocks, indicators, merging, services, timeline
 from khien.console.incidents.models import Incident, IncidentEntry
@@ -123,10 +135,10 @@ class IncidentIn(Schema):
     personal_data: bool = False
     personal_data_at: Moment | None = None
     leader: int | None = Field(None, ge=1, lt=2**63)
-    units: list[int] = _IDS
-    systems: list[int] = _IDS
-    team: list[int] = _IDS
-    alerts: list[int] = _IDS
+    units: list[AnId] = _IDS
+    systems: list[AnId] = _IDS
+    team: list[AnId] = _IDS
+    alerts: list[AnId] = _IDS
 
 
 class IncidentChange(Versioned):

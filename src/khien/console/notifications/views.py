@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from khien.console.accounts.access import needs
+from khien.console.frame.given import whole
 from khien.console.frame.views import back_to
 from khien.console.notifications import selectors, services
 from khien.console.notifications.families import FAMILIES
@@ -104,9 +105,8 @@ def read(request: HttpRequest, pk: int) -> HttpResponse:
 @needs("notifications")
 def read_all(request: HttpRequest) -> HttpResponse:
     """Mark all as read, or those of a family, up to the newest that the page showed."""
-    newest = request.POST.get("newest", "")
     number = services.mark_all_read(
-        request.user, family=request.POST.get("family", ""), up_to=int(newest) if newest.isdecimal() else None
+        request.user, family=request.POST.get("family", ""), up_to=whole(request.POST.get("newest"))
     )
     done = ngettext("%(n)s notice was marked as read.", "%(n)s notices were marked as read.", number) % {"n": number}
     messages.success(request, done)

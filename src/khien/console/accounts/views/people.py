@@ -23,6 +23,7 @@ from khien.console.accounts.models import ApiKey, Invitation, User
 from khien.console.accounts.roles import Role
 from khien.console.accounts.selectors import filtered, left_behind
 from khien.console.concurrency import Changed
+from khien.console.frame.given import whole
 from khien.console.spreadsheets.exports import export_response
 from khien.console.units.models import Unit
 
@@ -112,7 +113,7 @@ def act(request: HttpRequest, pk: int) -> HttpResponse:
     """Deactivate, activate, unlock somebody, or end sessions."""
     person = get_object_or_404(User.objects.visible_to(request.user), pk=pk)
     action, version = request.POST.get("action", ""), request.POST.get("version", "")
-    if action in ("activate", "deactivate") and not version.isdecimal():
+    if action in ("activate", "deactivate") and whole(version) is None:
         raise Http404
     try:
         if action == "deactivate":
@@ -124,8 +125,8 @@ def act(request: HttpRequest, pk: int) -> HttpResponse:
         elif action == "unlock":
             lockout.unlock(request.user, person)
             messages.success(request, _("The account is unlocked."))
-        elif action == "end_session" and request.POST.get("session", "").isdecimal():
-            if sessions.end_session(request.user, person, int(request.POST["session"])):
+        elif action == "end_session" and (session := whole(request.POST.get("session"))) is not None:
+            if sessions.end_session(request.user, person, session):
                 messages.success(request, _("The session has ended."))
         elif action == "end_sessions":
             own = request.session.session_key if person.pk == request.user.pk else None

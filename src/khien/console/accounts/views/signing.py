@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 from khien.console.accounts import sessions
 from khien.console.accounts.access import needs
 from khien.console.accounts.adapter import MfaAdapter
+from khien.console.frame.given import whole
 
 
 @require_http_methods(["GET", "POST"])
@@ -21,8 +22,8 @@ def own_sessions(request: HttpRequest) -> HttpResponse:
     """Where one is signed in; ends one, or all others."""
     if request.method == "POST":
         chosen = request.POST.get("session", "")
-        if chosen.isdecimal():
-            if sessions.end_session(request.user, request.user, int(chosen)):
+        if chosen:
+            if sessions.end_session(request.user, request.user, whole(chosen) or 0):
                 messages.success(request, _("The session has ended."))
         else:
             ended = sessions.end_all_sessions(request.user, request.user, but=request.session.session_key)

@@ -58,7 +58,8 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     except ValidationError as error:
         return _refused(" ".join(error.messages))
     text = ngettext("%(n)s alert is as before.", "%(n)s alerts are as before.", len(done.ids))
-    return JsonResponse({"text": text % {"n": number_format(len(done.ids), force_grouping=True)} + _left(done), "ids": done.ids[:1_000]})
+    shown = number_format(len(done.ids), force_grouping=True)
+    return JsonResponse({"text": text % {"n": shown} + _left(done), "ids": done.ids[:1_000]})
 
 
 def _chosen(user: User, given: Any) -> Chosen:

@@ -26,6 +26,7 @@ from khien.console.alerts.neighbours import Unreadable
 from khien.console.alerts.rule_index import KnownRule, rule_index
 from khien.console.alerts.views.detail import alert_or_404
 from khien.console.concurrency import Changed
+from khien.console.frame.given import whole
 from khien.console.spreadsheets.exports import export_response
 from khien.rules.filters import Filter
 
@@ -313,7 +314,7 @@ def end(request: HttpRequest, pk: int) -> HttpResponse:
     _exception_or_404(request, pk)
     version = request.POST.get("version", "")
     try:
-        exceptions.end_exception(request.user, pk, int(version) if version.isdecimal() else 0)
+        exceptions.end_exception(request.user, pk, whole(version) or 0)
     except Changed as error:
         return _show(request, _exception_or_404(request, pk), conflict=str(error), status=409)
     messages.success(request, _("The exception has ended; the rule fires again within a minute."))

@@ -13,6 +13,7 @@ from khien.console.accounts.access import needs
 from khien.console.directives.models import Session, Task
 from khien.console.directives.selectors import board, counts
 from khien.console.directives.templatetags.directives import ORDER, word
+from khien.console.frame.given import whole
 from khien.console.spreadsheets.exports import export_response
 
 
@@ -23,8 +24,8 @@ def boards(request: HttpRequest) -> HttpResponse:
     by = request.GET.get("by", "unit")
     by = by if by in ("unit", "person", "session") else "unit"
     session = None
-    if request.GET.get("session", "").isdecimal():
-        session = get_object_or_404(Session.objects.visible_to(request.user), pk=int(request.GET["session"]))
+    if (pk := whole(request.GET.get("session"))) is not None:
+        session = get_object_or_404(Session.objects.visible_to(request.user), pk=pk)
     rows = board(request.user, by, session=session.pk if session else None)
     names = {"unit": _("Unit"), "person": pgettext("task", "Person"), "session": _("Session")}
     if "export" in request.GET:

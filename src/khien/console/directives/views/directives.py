@@ -34,6 +34,7 @@ from khien.console.directives.session_forms import (
 from khien.console.directives.templatetags.directives import bar_of
 from khien.console.directives.views.documents import document_response
 from khien.console.directives.views.sessions import prepares
+from khien.console.frame.given import whole
 from khien.console.spreadsheets.exports import export_response
 from khien.console.units.models import Unit
 from khien.console.units.scoping import scope_ids
@@ -49,8 +50,8 @@ def directive_list(request: HttpRequest) -> HttpResponse:
         found = found.filter(pk__in=search_directives(request.user, text).order_by().values("pk"))
     if state in DirectiveState.values:
         found = found.filter(state=state)
-    if session.isdecimal() and len(session) < 18:
-        found = found.filter(conclusion__session=int(session))
+    if (pk := whole(session)) is not None:
+        found = found.filter(conclusion__session=pk)
     if request.GET.get("overdue") == "1":
         late = Q(tasks__state__in=OWED, tasks__due_at__lt=timezone.now())
         if (ids := scope_ids(request.user)) is not None:
@@ -154,9 +155,9 @@ def directive_new(request: HttpRequest) -> HttpResponse:
     """Draft a directive, from a conclusion with `?conclusion=`."""
     demand_office(request.user)
     initial: dict[str, Any] = {}
-    if (pk := request.GET.get("conclusion", "")).isdecimal():
+    if (pk := whole(request.GET.get("conclusion"))) is not None:
         rows = Conclusion.objects.filter(session__in=Session.objects.visible_to(request.user)).select_related("session")
-        conclusion = get_object_or_404(rows, pk=int(pk))
+        conclusion = get_object_or_404(rows, pk=pk)
         day = date_format(timezone.localtime(conclusion.session.starts_at), "d/m/Y")
         basis = _("Conclusion %(number)s of session %(session)s on %(day)s")
         initial = {

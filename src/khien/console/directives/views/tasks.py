@@ -33,6 +33,7 @@ from khien.console.directives.tasks import create_task
 from khien.console.directives.templatetags.directives import word
 from khien.console.directives.views.steps import STEPS, form_of
 from khien.console.files.services import download
+from khien.console.frame.given import whole
 from khien.console.frame.views import back_to
 from khien.console.incidents.models import Incident
 from khien.console.incidents.playbook_tasks import add_task
@@ -154,8 +155,8 @@ def task_file(request: HttpRequest, pk: int, file: int) -> HttpResponse:
 def task_new(request: HttpRequest) -> HttpResponse:
     """Give a unit a task: of an incident with `?incident=`, else of no origin."""
     incident = None
-    if request.GET.get("incident", "").isdecimal():
-        incident = get_object_or_404(Incident.objects.visible_to(request.user), pk=int(request.GET["incident"]))
+    if (pk := whole(request.GET.get("incident"))) is not None:
+        incident = get_object_or_404(Incident.objects.visible_to(request.user), pk=pk)
     demand(request.user, "incidents.work" if incident else "tasks.check")
     units = Unit.objects.visible_to(request.user).filter(is_active=True)
     if incident:
@@ -180,13 +181,11 @@ def task_new(request: HttpRequest) -> HttpResponse:
 @needs("tasks.work")
 def task_bulk(request: HttpRequest) -> HttpResponse:
     """Accept the ticked tasks, or hand them to a person."""
-    pks = [int(pk) for pk in request.POST.getlist("task") if pk.isdecimal() and len(pk) < 18]
+    pks = [pk for each in request.POST.getlist("task") if (pk := whole(each)) is not None]
     try:
         if request.POST.get("do") == "assign":
-            who = request.POST.get("assignee", "")
-            person = get_object_or_404(
-                people_below(request.user.unit.path), pk=int(who) if who.isdecimal() and len(who) < 18 else 0
-            )
+            who = whole(request.POST.get("assignee")) or 0
+            person = get_object_or_404(people_below(request.user.unit.path), pk=who)
             n = handling.assign_many(request.user, pks, person)
             text = ngettext("%(n)s task handed to %(name)s.", "%(n)s tasks handed to %(name)s.", n)
             messages.success(request, text % {"n": n, "name": person.name})

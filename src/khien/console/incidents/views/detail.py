@@ -17,6 +17,7 @@ from khien.console.alerts.models import Alert, Level
 from khien.console.audit.services import record_view
 from khien.console.concurrency import Changed
 from khien.console.directives.selectors import tasks_of_incident
+from khien.console.frame.given import whole
 from khien.console.incidents import catalogue, observables, selectors, services
 from khien.console.incidents.forms import EntryForm, IncidentForm, RelateForm, take_errors
 from khien.console.incidents.models import ClockState, Incident, IncidentStatus, IndicatorKind
@@ -81,7 +82,7 @@ def new(request: HttpRequest) -> HttpResponse:
     """Open an incident; `?alerts=1,2` fills it with what alerts tell."""
     user = request.user
     named = request.POST.getlist("alerts") if request.method == "POST" else request.GET.get("alerts", "").split(",")
-    wanted = {int(each) for each in named[:MOST_ALERTS] if each.strip().isascii() and each.strip().isdigit()}
+    wanted = {pk for each in named[:MOST_ALERTS] if (pk := whole(each)) is not None}
     alerts = (
         list(Alert.objects.visible_to(user).filter(pk__in=wanted).select_related("unit", "system")) if wanted else []
     )

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from khien.console.accounts.access import needs
 from khien.console.concurrency import Changed
 from khien.console.files.limits import MOST_BODY
+from khien.console.frame.given import whole
 from khien.console.incidents import evidence as services
 from khien.console.incidents import evidence_package
 from khien.console.incidents.evidence_forms import EvidenceForm, HandOverForm, PackageForm, WithdrawForm
@@ -58,7 +59,7 @@ def _list(
         "rows": rows,
         "form": form,
         "package": package or PackageForm([each.number for each in rows]),
-        "chosen": {int(each) for each in package.data.getlist("numbers") if each.isdigit()} if package else set(),
+        "chosen": {whole(each) for each in package.data.getlist("numbers")} if package else set(),
         "may_work": request.user.may("incidents.work"),
         "may_add": request.user.may("incidents.work") and incident.status != IncidentStatus.MERGED,
         "most_bytes": services.MOST_BYTES,
