@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -19,6 +22,7 @@ from khien.console.api import webhooks
 from khien.console.api.models import Delivery, Webhook
 from khien.console.api.presenting import present
 from khien.console.directives.tasks import create_task
+from khien.console.incidents.services import open_incident
 
 pytestmark = pytest.mark.django_db
 
@@ -126,6 +130,8 @@ def test_what_is_not_taken_is_tried_again_later_and_given_up_in_the_end(province
         "https://169.254.169.254/latest",
         "https://[::1]/",
         "https://[::ffff:127.0.0.1]/",
+        "https://[64:ff9b::10.0.0.5]/",
+        "https://[2002:a00:5::1]/",
         "http://203.0.113.9/",
         "https://0.0.0.0/",
         "https://localhost/",
@@ -163,3 +169,82 @@ def test_the_page_shows_the_secret_once_and_ones_own_only(province, signed_in, r
     refused = client.post("/api/webhooks/", {"name": "x", "url": "https://10.0.0.1/", "events": "alert.*"})
     assert refused.status_code == 400
     assert "10.0.0.1" in refused.content.decode()
+
+
+def test_what_is_kept_to_those_named_is_told_of_without_what_it_says(province, receiver):
+    add(province.analyst, receiver, "incident.*", "task.*")
+    incident = open_incident(
+        province.analyst, title="Kín", level=4, unit=province.units["so-y-te"], tlp="RED", leader=province.analyst
+    )
+    due = timezone.now() + timedelta(days=1)
+    create_task(province.analyst, unit=province.units["so-y-te"], title="Kín nữa", due_at=due, incident=incident)
+    assert webhooks.collect(present) >= 2
+    webhooks.deliver()
+    assert {json.loads(body)["data"] for _, body in receiver.got} == {None}
+    assert all("Kín" not in body.decode() for _, body in receiver.got)
+
+
+def test_an_address_with_letters_that_http_has_not_holds_up_no_other(province, receiver):
+    hook = add(province.analyst, receiver, "alert.arrive")
+    Webhook.objects.filter(pk=hook.pk).update(url=receiver.url + "/đường dẫn?x=ă")
+    add(province.chair, receiver, "alert.arrive")
+    create_alert(province.analyst, title="Dấu vết", level=3, unit=province.units["so-y-te"])
+    webhooks.collect(present)
+    assert webhooks.deliver() == 2
+    assert len(receiver.got) == 2
+
+
+def test_an_answer_with_nul_is_kept(province, receiver, monkeypatch):
+    add(province.analyst, receiver, "alert.arrive")
+    create_alert(province.analyst, title="Dấu vết", level=3, unit=province.units["so-y-te"])
+    webhooks.collect(present)
+    monkeypatch.setattr(webhooks, "post", lambda hook, body: (500, "a\0b"))
+    webhooks.deliver()
+    assert Delivery.objects.get().answer == "500 a\ufffdb"
+
+
+def test_who_answers_byte_by_byte_is_cut_off(province, settings, monkeypatch):
+    settings.WEBHOOK_NETWORKS = ["127.0.0.0/8"]
+    monkeypatch.setattr(webhooks, "_ANSWER_SECONDS", 0.6)
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def drip() -> None:
+        stream, _ = server.accept()
+        with contextlib.suppress(OSError):
+            while True:
+                stream.sendall(b"HTTP/1.1 200 OK\r\nX: y"[:1])
+                time.sleep(0.1)
+
+    threading.Thread(target=drip, daemon=True).start()
+    hook = Webhook(url=f"http://127.0.0.1:{server.getsockname()[1]}/", secret="x")
+    began = time.monotonic()
+    status, _said = webhooks.post(hook, "{}")
+    assert status is None
+    assert time.monotonic() - began < 5
+    server.close()
+
+
+def test_one_that_does_not_answer_is_asked_once_for_all_that_waits(province, receiver):
+    add(province.analyst, receiver, "alert.arrive")
+    receiver.answers = [500]
+    for number in range(5):
+        create_alert(province.analyst, title=f"Dấu vết {number}", level=3, unit=province.units["so-y-te"])
+    webhooks.collect(present)
+    now = timezone.now()
+    assert webhooks.deliver(now) == 1
+    assert webhooks.deliver(now + timedelta(seconds=2)) == 0
+
+
+def test_looking_makes_a_bounded_number_of_queries(province, receiver, django_assert_max_num_queries):
+    add(province.analyst, receiver, "alert.arrive")
+    for number in range(30):
+        create_alert(province.analyst, title=f"Dấu vết {number}", level=3, unit=province.units["so-y-te"])
+    with django_assert_max_num_queries(25):
+        assert webhooks.collect(present) == 30
+
+
+def test_nobody_has_very_many(province, receiver):
+    for _ in range(webhooks.MOST_HOOKS):
+        add(province.analyst, receiver)
+    with pytest.raises(ValidationError):
+        add(province.analyst, receiver)

@@ -6,6 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from console_api import Api
 from khien.console.accounts.access import Forbidden
 from khien.console.concurrency import Changed
 from khien.console.directives import handling, issuing, sessions
@@ -221,3 +222,11 @@ def test_those_called_to_a_session_are_told(province, session):
     sessions.call(province.analyst, session.pk, 3, units=[province.units["so-y-te"]])
     notice = Notice.objects.get(kind="session.call")
     assert (notice.user, notice.url) == (province.health, f"/sessions/{session.pk}/")
+
+
+def test_a_unit_reads_of_a_directive_in_the_api_only_what_it_is_told_itself(province, directive):
+    issuing.issue(province.chair, directive.pk, 1)
+    told = Api(province.health, "directives:read")("GET", f"/directives/{directive.pk}").json()["units"]
+    assert [each["unit"]["code"] for each in told] == ["so-y-te"]
+    everything = Api(province.analyst, "directives:read")("GET", f"/directives/{directive.pk}").json()["units"]
+    assert {each["unit"]["code"] for each in everything} == {"so-y-te", "xa-mau"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Prefetch
 from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from pydantic import Field
@@ -14,10 +15,11 @@ from khien.console.api.paging import PageParameters, page_of
 from khien.console.api.shapes import Id, Moment, Page, PersonRef, Reasoned, Time, UnitRef, Versioned, seen
 from khien.console.directives import checking, handling, issuing
 from khien.console.directives.filters import TaskFilter
-from khien.console.directives.models import Conclusion, Directive, Session, Task
+from khien.console.directives.models import Conclusion, Directive, DirectiveUnit, Session, Task
 from khien.console.directives.tasks import create_task
 from khien.console.incidents.models import Incident
 from khien.console.units.models import Unit
+from khien.console.units.scoping import scope_ids
 
 tasks = Router(tags=["tasks"])
 directives = Router(tags=["directives"])
@@ -284,7 +286,7 @@ class DirectiveOut(Schema):
 
 
 class DirectiveWhole(DirectiveOut):
-    """A directive with the units it tells."""
+    """A directive with those of the units it tells that the key's owner sees."""
 
     units: list[ToldUnit]
 
@@ -315,7 +317,11 @@ class IssueIn(Versioned):
 
 
 def _directive(user: User, pk: int) -> Directive:
-    return seen(Directive.objects.visible_to(user).prefetch_related("units__unit"), pk)
+    """With those of the units it tells that the person sees."""
+    told = DirectiveUnit.objects.select_related("unit").order_by("unit__name")
+    if (ids := scope_ids(user)) is not None:
+        told = told.filter(unit__in=ids)
+    return seen(Directive.objects.visible_to(user).prefetch_related(Prefetch("units", told)), pk)
 
 
 @directives.get("", response=Page[DirectiveOut], auth=Key("directives:read"), summary="List directives")

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_noop
 
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 from khien.console.concurrency import locked
 from khien.console.directives.models import (
     AgendaItem,
@@ -51,6 +51,7 @@ def plan(
     demand_office(by)
     try:
         with transaction.atomic():
+            hold_trail()  # one at a time, so that two get different numbers
             session = Session.objects.create(
                 kind=kind,
                 number=number.strip() or _next_number(timezone.localtime(starts_at).year),
