@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 
 from khien.documents.layout import layout
 from khien.documents.official import Annex, Document, Paragraph, Section, Signature, Table, render_pdf
-from khien.documents.pdf import annexes_html, main_html
+from khien.documents.pdf import PdfError, annexes_html, main_html
 
 DOCUMENT = Document(
     parent="Ủy ban nhân dân tỉnh Mẫu",
@@ -78,3 +79,24 @@ def test_an_english_document_is_english(tmp_path: Path) -> None:
     html = main_html(replace(DOCUMENT, language="en", kind="Report", addressees=["A"]), layout("decree30"))
     for words in ("SOCIALIST REPUBLIC OF VIET NAM", "No. 12/BC-TBATANM", "15 March 2026", "To: A", "- Archive: VT."):
         assert words in html
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [Paragraph("từ " * 1_000_000)],
+        [Paragraph("từ")] * 20_000,
+        [Table(["a", "b", "c"], [["1", "2", "3"]] * 5_000)],
+    ],
+    ids=["text", "paragraphs", "cells"],
+)
+def test_what_would_take_minutes_is_refused_at_once(body: list[Paragraph | Table]) -> None:
+    with pytest.raises(PdfError, match="too long"):
+        render_pdf(replace(DOCUMENT, body=body))
+
+
+def test_a_long_paragraph_is_set_whole_and_in_pieces() -> None:
+    text = "".join(f"<{n}> " for n in range(1_000))
+    html = main_html(replace(DOCUMENT, body=[Paragraph(text)]), layout("decree30"))
+    assert re.sub("</?span>", "", html).count("&lt;") == 1_000
+    assert max(map(len, re.findall(r"<span>(.*?)</span>", html))) < 3_000

@@ -25,19 +25,28 @@ from khien.documents.parts import (
 from khien.documents.wording import basis, clean, plain_name
 from khien.errors import KhienError
 
+_MOST_WORK = 1_500_000
+"""Characters that are set in about half a minute."""
+_BLOCK = 150
+"""A paragraph or a cell takes as long to set as so many characters of running text."""
+_PIECE = 1_000
+
 
 class PdfError(KhienError):
-    """No PDF can be made on this machine."""
+    """No PDF can be made: not on this machine, or not of so much."""
 
 
 def render_pdf(document: Document) -> bytes:
-    """The document as a PDF. Raises PdfError where the Pango library is missing."""
+    """The document as a PDF. Raises PdfError where the Pango library is missing, or it would take minutes."""
     weasyprint = _weasyprint()
     rules = layout(document.family)
+    pages_html = (main_html(document, rules), *annexes_html(document, rules))
+    if sum(len(html) + _BLOCK * (html.count("<p") + html.count("<td")) for html in pages_html) > _MOST_WORK:
+        raise PdfError("The document is too long for a PDF", remedy="Take the Word file.")
     style = weasyprint.CSS(string=_style(document, rules), url_fetcher=_closed())
     parts = [
         weasyprint.HTML(string=html, url_fetcher=_closed(), base_url=None).render(stylesheets=[style])
-        for html in (main_html(document, rules), *annexes_html(document, rules))
+        for html in pages_html
     ]
     pages = [page for part in parts for page in part.pages]
     made: bytes = parts[0].copy(pages).write_pdf()
@@ -107,10 +116,17 @@ def _p(kind: str, text: str) -> str:
 def _runs(runs: Sequence[Run]) -> str:
     made = ""
     for run in runs:
-        text = escape(run.text)
+        text = _pieces(run.text)
         text = f"<b>{text}</b>" if run.bold else text
         made += f"<i>{text}</i>" if run.italic else text
     return made
+
+
+def _pieces(text: str) -> str:
+    """The text, escaped; a long one in pieces, for the time to set one piece grows with the square of its length."""
+    if len(text) <= _PIECE:
+        return escape(text)
+    return "".join(f"<span>{escape(text[at : at + _PIECE])}</span>" for at in range(0, len(text), _PIECE))
 
 
 def _head(document: Document, rules: Layout) -> str:
