@@ -13,6 +13,7 @@ from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from khien.console.secret import secret_key
+from khien.documents.office import Office
 
 HERE = Path(__file__).resolve().parent
 
@@ -29,6 +30,13 @@ RULES = [Path(each) for each in os.environ.get("KHIEN_RULES", "").split(os.paths
 """Rule files and folders of `khien up`, as KHIEN_RULES lists them; none: the starter and the synced rules."""
 CATALOGUES = os.environ.get("KHIEN_CATALOGUES", "")
 """A folder of catalogue files that replace the packaged ones of the same names."""
+OFFICE = Office(
+    issuer=os.environ.get("KHIEN_ISSUER", ""),
+    parent=os.environ.get("KHIEN_ISSUER_PARENT", ""),
+    code=os.environ.get("KHIEN_ISSUER_CODE", "TBATANM"),
+    place=os.environ.get("KHIEN_ISSUER_PLACE", ""),
+)
+"""What stands at the head of documents; without an issuer, the name of the unit at the root."""
 DEBUG = _flag("KHIEN_DEBUG")
 SECRET_KEY = secret_key(DATA)
 ADDRESS = os.environ.get("KHIEN_ADDRESS", "http://localhost:8080").rstrip("/")

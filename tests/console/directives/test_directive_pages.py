@@ -11,7 +11,9 @@ from django.utils.translation import override
 from khien.console.directives import handling, issuing, sessions
 from khien.console.directives.minutes import minutes_of
 from khien.console.directives.models import Directive, DirectiveState, Session, Task
+from khien.console.directives.views import documents
 from khien.console.units.models import Appointment, Unit
+from khien.documents.pdf import PdfError
 
 pytestmark = pytest.mark.django_db
 HOSTILE = '<script>alert("x")</script>'
@@ -233,6 +235,22 @@ def test_minutes_notice_and_directive_are_saved_as_word_and_pdf(province, signed
     assert client.get(f"/directives/{directive.pk}/directive.pdf").content.startswith(b"%PDF")
     assert client.get(f"/directives/{directive.pk}/directive.docx").content.startswith(b"PK")
     assert signed_in(province.press).get(f"/sessions/{session.pk}/minutes.pdf").status_code == 404
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_where_no_pdf_can_be_made_the_page_says_what_to_install(
+    province, signed_in, session, directive, monkeypatch, language
+):
+    def missing(document):
+        raise PdfError("PDF files need the Pango library", remedy="Install it.")
+
+    monkeypatch.setattr(documents, "render_pdf", missing)
+    client = signed_in(province.analyst, language)
+    for address in (f"/sessions/{session.pk}/minutes.pdf", f"/directives/{directive.pk}/directive.pdf"):
+        response = client.get(address)
+        assert response.status_code == 503
+        assert "Pango" in response.content.decode()
+        assert "Install it." in response.content.decode()
 
 
 def test_the_minutes_name_seats_absences_and_what_was_said(province, session):

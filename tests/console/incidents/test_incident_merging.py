@@ -12,7 +12,7 @@ from django.utils import timezone
 from khien.console.accounts.access import Forbidden
 from khien.console.audit.models import Entry
 from khien.console.concurrency import Changed
-from khien.console.directives.models import Task
+from khien.console.directives.models import StepKind, Task
 from khien.console.incidents import merging, playbook_tasks
 from khien.console.incidents.evidence import add_evidence
 from khien.console.incidents.models import Incident, IncidentStatus
@@ -49,7 +49,10 @@ def test_all_of_one_moves_to_the_other_which_is_as_strict_as_the_stricter(provin
     assert (source.status, source.merged_into, source.next_due_at) == (IncidentStatus.MERGED, target, None)
     assert alert.incident == target
     assert (note.incident, note.data["moved_from"]) == (target, source.number)
-    assert Task.objects.get(pk=task.pk).incident == target
+    moved = Task.objects.get(pk=task.pk)
+    assert (moved.incident, moved.version) == (target, task.version + 1)
+    assert moved.steps.last().kind == StepKind.MOVED
+    assert Entry.objects.of_target(moved).filter(action="task.move").exists()
     assert {each.value for each in target.indicators.all()} == {"203.0.113.9", "a.example.com"}
     assert (target.level, target.serious, target.detected_at) == (4, True, early)
     assert set(target.units.all()) == {province.units["so-y-te"]}

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from khien.console.accounts.models import User
 from khien.console.directives.models import Attendance, Directive, DirectiveState, DirectiveUnit, Presence, Session
 from khien.console.directives.selectors import directives_shown
-from khien.console.units.models import Unit
+from khien.console.units.office import office
 from khien.documents import sessions as parts
 from khien.documents.directives import DirectiveText, directive_letter
 from khien.documents.office import Office
@@ -104,10 +104,9 @@ def _person(user: User | None) -> str:
 
 
 def _office(signer: User | None = None) -> Office:
-    root = Unit.objects.filter(parent=None, kind__oversees=True).order_by("pk").first()
     signature = Signature(signer.title or str(signer.get_role_display()), signer.name) if signer else None
     language: Language = "en" if (get_language() or "").startswith("en") else "vi"
-    return Office(issuer=root.name if root else "–", code="TBATANM", signature=signature, language=language)
+    return office(signature=signature, language=language)
 
 
 def _lines(text: str) -> list[str]:

@@ -83,6 +83,17 @@ def demand_assignable(person: User, unit: Unit) -> None:
         raise ValidationError({"assignee": _("A task goes to a person of its unit or of one below.")})
 
 
+def move_tasks(by: User, source: Incident, target: Incident) -> None:
+    """Give all tasks of an incident to the one it is merged into, in that transaction. Needs `incidents.lead`."""
+    demand(by, "incidents.lead")
+    for task in Task.objects.filter(incident=source).order_by("pk"):
+        task.incident = target
+        task.version += 1
+        task.save()
+        step(by, task, StepKind.MOVED, data={"was": source.pk, "now": target.pk})
+        record(by, "task.move", task, before={"incident": source.number}, after={"incident": target.number})
+
+
 def step(
     by: User | None,
     task: Task,

@@ -24,6 +24,7 @@ from khien.console.accounts.access import needs
 from khien.console.files.models import StoredFile
 from khien.console.incidents import catalogue
 from khien.console.notifications.models import Mail, MailState
+from khien.console.units.office import office
 from khien.console.units.scoping import scope_ids
 from khien.console.upkeep import health
 from khien.errors import KhienError
@@ -72,6 +73,7 @@ def console_settings(request: HttpRequest) -> HttpResponse:
         "version": __version__,
         "address": settings.ADDRESS,
         "database": _database(),
+        "office": office(),
         "worker": health.worker(),
         "chores": chores,
         "chore_problems": sum(1 for each in chores if each.problem),

@@ -14,7 +14,7 @@ from khien.console.directives.models import TaskState
 from khien.console.frame.templatetags.khien import level_name
 from khien.console.incidents import catalogue, observables
 from khien.console.incidents.models import ClockState, EntryKind, Handling, IncidentStatus, IndicatorKind
-from khien.console.units.models import Unit
+from khien.console.units.office import office
 from khien.documents.document import Annex, Block, Clause, Document, Language, Paragraph, Section, Table
 from khien.documents.wording import HERE, short_moment
 
@@ -27,7 +27,7 @@ def incident_document(content: dict[str, Any]) -> Document:
     """The content of an export (`exports.incident_content`) as a document."""
     english = (get_language() or "").startswith("en")
     language: Language = "en" if english else "vi"
-    issuer = Unit.objects.filter(parent=None, kind__oversees=True).order_by("pk").first()
+    head = office(language=language)
     sections = [
         Section(_("Summary").upper(), [_summary(content)]),
         *_told(_("Description").upper(), content["description"]),
@@ -40,7 +40,9 @@ def incident_document(content: dict[str, Any]) -> Document:
         *_listed(_("Evidence").upper(), _evidence(content)),
     ]
     return Document(
-        issuer=issuer.name if issuer else content["unit"]["name"],
+        issuer=head.issuer,
+        parent=head.parent,
+        place=head.place,
         date=_when(content["exported_at"]).astimezone(HERE).date(),
         kind=_("Incident file"),
         abstract=f"{content['number']}: {defanged(content['title'])}",

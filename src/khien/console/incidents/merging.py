@@ -7,7 +7,6 @@ from datetime import datetime
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -17,7 +16,7 @@ from khien.console.accounts.models import User
 from khien.console.alerts.models import Alert
 from khien.console.audit.services import record
 from khien.console.concurrency import locked
-from khien.console.directives.models import Task
+from khien.console.directives.tasks import move_tasks
 from khien.console.incidents import clocks, people
 from khien.console.incidents.facts import strictest
 from khien.console.incidents.models import (
@@ -59,7 +58,7 @@ def merge(by: User, pk: int, version: int, target_pk: int, *, now: datetime | No
         record(by, "incident.merge", source, before={"status": source.status}, after=_belongings(source, target))
         _move_alerts(by, source, target)
         _move_entries(source, target, list(source.entries.all()))
-        Task.objects.filter(incident=source).update(incident=target, version=F("version") + 1)
+        move_tasks(by, source, target)
         _move_evidence(by, source, target)
         there = set(target.indicators.values_list("digest", flat=True))
         source.indicators.exclude(digest__in=there).update(incident=target)

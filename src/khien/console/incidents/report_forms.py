@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from khien.console.accounts.models import User
 from khien.console.frame.forms import Form
 from khien.console.incidents.models import Incident
-from khien.console.incidents.reports import ReportFacts, ReportKind, issuer_of
+from khien.console.incidents.reports import ReportFacts, ReportKind
+from khien.console.units.office import office
 
 _YES_NO = [("", _("Not known yet")), ("1", _("Yes")), ("0", _("No"))]
 
@@ -75,13 +76,15 @@ class ReportForm(Form):
     WIDE = ("addressees", "description", "how_detected", "measures", "support_wanted", "safeguards")
 
     def __init__(self, user: User, incident: Incident, *args: Any, **kwargs: Any) -> None:
-        issuer = issuer_of()
+        head = office()
         clock = incident.clocks.filter(state="open").order_by("due_at").first()
         initial = {
             "kind": ReportKind.CLOSING if incident.closed_at else ReportKind.FIRST,
             "addressees": clock.recipient_vi if clock else "",
-            "issuer": issuer.name if issuer else incident.unit.name,
-            "sign": "BC-TBATANM",
+            "issuer": head.issuer,
+            "parent": head.parent,
+            "place": head.place,
+            "sign": head.sign("BC"),
             "day": timezone.localdate(),
             "reporter": user.unit.name,
             "contact": ", ".join(part for part in (user.name, user.phone, user.email) if part),

@@ -18,7 +18,6 @@ from khien.console.incidents.exports import TYPES, Exported
 from khien.console.incidents.exports_document import defanged
 from khien.console.incidents.models import EntryKind, Incident
 from khien.console.systems.models import InformationSystem
-from khien.console.units.models import Unit
 from khien.documents.document import Document, Signature
 from khien.documents.incident_reports import AffectedSystem, ClosingReport, FirstNotice, closing_report, first_notice
 from khien.documents.office import Office
@@ -64,11 +63,6 @@ class ReportFacts:
     services: str = ""
     safeguards: str = ""
     purpose: str = ""
-
-
-def issuer_of() -> Unit | None:
-    """The body that reports: the root of the units, where that oversees all."""
-    return Unit.objects.filter(parent=None, kind__oversees=True).order_by("pk").first()
 
 
 def report_incident(by: User, pk: int, facts: ReportFacts, kind: str) -> Exported:

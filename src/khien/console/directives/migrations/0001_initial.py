@@ -2,6 +2,7 @@
 
 import django.db.models.deletion
 import django.utils.timezone
+import khien.console.units.office
 from django.conf import settings
 from django.db import migrations, models
 
@@ -34,7 +35,12 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("number", models.PositiveIntegerField(blank=True, null=True, verbose_name="number")),
                 ("year", models.PositiveSmallIntegerField(blank=True, null=True)),
-                ("sign", models.CharField(default="CĐ-TBATANM", max_length=40, verbose_name="sign")),
+                (
+                    "sign",
+                    models.CharField(
+                        default=khien.console.units.office.directive_sign, max_length=40, verbose_name="sign"
+                    ),
+                ),
                 ("title", models.CharField(max_length=300, verbose_name="title")),
                 ("basis", models.TextField(blank=True, verbose_name="basis")),
                 ("text", models.TextField(verbose_name="text")),
@@ -454,6 +460,7 @@ class Migration(migrations.Migration):
                             ("due", "Due time changed"),
                             ("cancelled", "Cancelled"),
                             ("undone", "Step taken back"),
+                            ("moved", "Its incident was merged into another"),
                         ],
                         max_length=12,
                     ),

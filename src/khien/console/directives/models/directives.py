@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from khien.console.directives.models.sessions import Conclusion
+from khien.console.units.office import directive_sign
 from khien.console.units.scoping import UnitScopedQuerySet
 
 
@@ -39,7 +40,7 @@ class Directive(models.Model):
     )
     number = models.PositiveIntegerField(_("number"), null=True, blank=True)
     year = models.PositiveSmallIntegerField(null=True, blank=True)
-    sign = models.CharField(_("sign"), max_length=40, default="CĐ-TBATANM")
+    sign = models.CharField(_("sign"), max_length=40, default=directive_sign)
     title = models.CharField(_("title"), max_length=300)
     basis = models.TextField(_("basis"), blank=True)
     text = models.TextField(_("text"))

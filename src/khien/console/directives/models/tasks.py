@@ -151,6 +151,7 @@ class StepKind(models.TextChoices):
     DUE = "due", _("Due time changed")
     CANCELLED = "cancelled", _("Cancelled")
     UNDONE = "undone", _("Step taken back")
+    MOVED = "moved", _("Its incident was merged into another")
 
 
 class TaskStep(models.Model):

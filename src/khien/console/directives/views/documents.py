@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from django.db import models
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils import timezone
 
 from khien.console.audit.services import record
 from khien.console.files.services import safe_name
 from khien.documents.official import Document, render_docx, render_pdf
+from khien.documents.pdf import PdfError
 
 TYPES = {
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
@@ -19,8 +21,11 @@ TYPES = {
 def document_response(
     request: HttpRequest, target: models.Model, document: Document, name: str, kind: str
 ) -> HttpResponse:
-    """The document as a file to save; written into the audit trail as an export."""
-    body = render_pdf(document) if kind == "pdf" else render_docx(document)
+    """The document as a file to save; written into the audit trail as an export. 503 where no PDF can be made."""
+    try:
+        body = render_pdf(document) if kind == "pdf" else render_docx(document)
+    except PdfError as error:
+        return render(request, "directives/no_pdf.html", {"error": str(error)}, status=503)
     record(request.user, "export", target, after={"format": kind, "bytes": len(body)})
     file = f"{safe_name(name)}-{timezone.localtime():%Y%m%d}.{kind}"
     return HttpResponse(
