@@ -269,3 +269,16 @@ def test_what_cannot_be_is_said(small, tmp_path: Path) -> None:
         restore(tmp_path / "backup", tmp_path / "new", Database(None, {"NAME": "x"}))
     with pytest.raises(BackupError, match="there already"):
         restore(tmp_path / "backup", tmp_path / "new", database)
+
+
+def test_a_backup_that_names_files_outside_is_refused(small, tmp_path: Path) -> None:
+    data, database = small
+    back_up(data, database, tmp_path / "backup")
+    place = tmp_path / "backup" / MANIFEST
+    manifest = json.loads(place.read_text())
+    for name in ("files/../../outside", "/tmp/outside"):  # noqa: S108 - never written
+        wrong = {**manifest, "files": {**manifest["files"], name: {"size": 1, "sha256": "0" * 64}}}
+        place.write_text(json.dumps(wrong))
+        with pytest.raises(BackupError, match="outside"):
+            restore(tmp_path / "backup", tmp_path / "back", Database(tmp_path / "back" / "console.db"))
+    assert not (tmp_path / "back").exists()

@@ -167,6 +167,9 @@ def read_manifest(folder: Path) -> Manifest | None:
         raise BackupError(f"the manifest is damaged: {error}", str(folder / MANIFEST)) from error
     if manifest.version != 1:
         raise BackupError("a newer khien made this backup", str(folder), "Restore it with that version")
+    for name in (manifest.state, *manifest.files):
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise BackupError(f"the manifest names a file outside: {name}", str(folder / MANIFEST))
     return manifest
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
+from console_api import Api
 from khien.console.audit.models import Entry
 from khien.console.incidents import merging, selectors
 from khien.console.incidents.models import Clock, Incident, IncidentEntry, Indicator
@@ -155,3 +156,17 @@ def test_opening_a_sensitive_one_is_in_the_audit_trail(province, signed_in, secr
     signed_in(province.chair).get(reverse("incidents:detail", args=[secret.pk]))
     entry = Entry.objects.get(action="incident.view")
     assert (entry.actor, entry.target_id) == (province.chair, str(secret.pk))
+
+
+@pytest.mark.parametrize("page", ["detail", "timeline", "indicators", "evidence", "edit", "merge", "split"])
+def test_every_page_of_a_sensitive_one_leaves_a_look_in_the_trail(province, opened, signed_in, page):
+    incident = opened(by=province.analyst, tlp="RED", leader=province.analyst)
+    assert signed_in(province.analyst).get(reverse(f"incidents:{page}", args=[incident.pk])).status_code == 200
+    looks = Entry.objects.filter(action="incident.view", target_id=str(incident.pk), actor=province.analyst)
+    assert looks.count() == 1
+
+
+def test_the_timeline_of_a_sensitive_one_read_by_a_program_is_in_the_trail(province, opened):
+    incident = opened(by=province.analyst, tlp="RED", leader=province.analyst)
+    assert Api(province.analyst)("GET", f"/incidents/{incident.pk}/entries").status_code == 200
+    assert Entry.objects.filter(action="incident.view", target_id=str(incident.pk)).count() == 1

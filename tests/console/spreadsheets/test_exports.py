@@ -12,6 +12,7 @@ from django.test import RequestFactory
 
 from khien.console.accounts.models import User
 from khien.console.audit.models import Entry
+from khien.console.files.responses import Pieces
 from khien.console.spreadsheets import exports
 from khien.console.spreadsheets.exports import export_response
 from khien.console.units.models import Unit
@@ -86,3 +87,8 @@ def test_what_does_not_fit_one_sheet_goes_on_in_the_next(province, monkeypatch):
 def test_an_export_of_a_query_set_makes_a_bounded_number_of_queries(province, django_assert_max_num_queries):
     with django_assert_max_num_queries(12):
         content(export_response(ask(province.health, ""), "u", "U", COLUMNS, Unit.objects.select_related("kind")))
+
+
+def test_a_long_list_is_sent_piece_by_piece_under_asgi(province):
+    response = export_response(ask(province.chair, "export=csv"), "units", "Units", COLUMNS, Unit.objects.all())
+    assert isinstance(response, Pieces)

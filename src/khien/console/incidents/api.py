@@ -186,6 +186,14 @@ def whole(user: User, pk: int) -> dict[str, Any]:
     }
 
 
+def _looked_at(user: User, pk: int) -> Incident:
+    """An incident that the person sees; of a sensitive one the look is recorded."""
+    incident: Incident = seen(Incident.objects.visible_to(user), pk)
+    if incident.is_sensitive:
+        record_view(user, incident)
+    return incident
+
+
 def _all(rows: Any, pks: list[int]) -> list[Any]:
     """Some rows a person sees. Raises DoesNotExist when one is missing."""
     found = list(rows.filter(pk__in=set(pks)))
@@ -222,9 +230,7 @@ def open_incident(request: HttpRequest, body: IncidentIn) -> Status:
 @incidents.get("/{int:pk}", response=IncidentWhole, auth=Key("incidents:read"), summary="One incident, whole")
 def one_incident(request: HttpRequest, pk: int) -> dict[str, Any]:
     """404 for one that is not seen. A look at a sensitive one is in the audit trail."""
-    incident = seen(Incident.objects.visible_to(request.user), pk)
-    if incident.is_sensitive:
-        record_view(request.user, incident)
+    _looked_at(request.user, pk)
     return whole(request.user, pk)
 
 
@@ -324,8 +330,8 @@ class SentIn(Schema):
 
 @incidents.get("/{int:pk}/entries", response=list[EntryOut], auth=Key("incidents:read"), summary="The timeline")
 def list_entries(request: HttpRequest, pk: int) -> list[Any]:
-    """What people and the system wrote, oldest first."""
-    incident = seen(Incident.objects.visible_to(request.user), pk)
+    """What people and the system wrote, oldest first. A look at a sensitive one is in the audit trail."""
+    incident = _looked_at(request.user, pk)
     entries = IncidentEntry.objects.visible_to(request.user).filter(incident=incident)
     return list(entries.select_related("by").order_by("at", "pk")[:5000])
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from khien.console.audit.services import record
+from khien.console.files.responses import Pieces
 
 FORMATS = ("xlsx", "csv")
 ROWS_A_SHEET = 1_000_000
@@ -31,6 +32,10 @@ _CONTENT_TYPES = {
 
 Column = tuple[Any, str | Callable[[Any], Any]]
 """A label, and an attribute's name (`unit.name` too) or a function of the row. Methods are called."""
+
+
+class _Export(Pieces, FileResponse):
+    """Sent piece by piece: a long list is never whole in memory."""
 
 
 def export_response(
@@ -64,9 +69,7 @@ def export_response(
     )
     file.seek(0)
     stamp = timezone.localtime().strftime("%Y%m%d-%H%M")
-    return FileResponse(
-        file, as_attachment=True, filename=f"{filename}-{stamp}.{kind}", content_type=_CONTENT_TYPES[kind]
-    )
+    return _Export(file, as_attachment=True, filename=f"{filename}-{stamp}.{kind}", content_type=_CONTENT_TYPES[kind])
 
 
 def write_table(out: IO[bytes], kind: str, title: str, labels: list[str], table: Iterable[list[Any]]) -> int:

