@@ -5,13 +5,14 @@ Only services call this. Statements are set-based: ten thousand alerts are a mat
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import transaction
-from django.db.models import F
+from django.db import connection, transaction
+from django.db.models import F, Model
 from django.utils import timezone
 
 from khien.console.accounts.access import demand
@@ -107,7 +108,8 @@ def hold(by: User, ids: Iterable[int]) -> list[Row]:
 def write(planned: Sequence[tuple[Row, Row]]) -> None:
     """Write new values with all that hangs on them: version, tally, and word to the live service."""
     groups: dict[tuple[tuple[str, Any], ...], list[int]] = defaultdict(list)
-    out, into, handed = [], [], []
+    out, into = [], []
+    handed: dict[str, list[int]] = defaultdict(list)
     for row, new in planned:
         groups[tuple(sorted(new.items()))].append(row["id"])
         before, after = row["status"], new.get("status", row["status"])
@@ -116,23 +118,35 @@ def write(planned: Sequence[tuple[Row, Row]]) -> None:
         out.append(tally.cell(row["last_at"], row["unit_id"], row["level"], before))
         into.append(tally.cell(row["last_at"], row["unit_id"], row["level"], after))
         if row["live_key"] and Status.CLOSED in (before, after):
-            told = "closed" if after == Status.CLOSED else "acknowledged"
-            handed.append(Handback(live_key=row["live_key"], status=told))
+            handed["closed" if after == Status.CLOSED else "acknowledged"].append(row["id"])
     now = timezone.now()
     for values, ids in groups.items():
         for part in parts(ids):
             Alert.objects.filter(pk__in=part).update(**dict(values), version=F("version") + 1, updated_at=now)
     tally.shift(out, into)
-    Handback.objects.bulk_create(handed, batch_size=_PART)
+    for told, ids in handed.items():
+        _insert_for(ids, Handback, "live_key, status", "live_key, %s", [told])
 
 
 def remember(by: User, kind: str, ids: Sequence[int], text: str = "", data: Mapping[str, Any] | None = None) -> None:
     """Note in each alert's course who did what."""
-    now = timezone.now()
-    AlertActivity.objects.bulk_create(
-        (AlertActivity(alert_id=pk, at=now, by=by, kind=kind, text=text, data=dict(data or {})) for pk in ids),
-        batch_size=_PART,
-    )
+    at = connection.ops.adapt_datetimefield_value(timezone.now())
+    as_json = "%s::jsonb" if connection.vendor == "postgresql" else "%s"
+    columns = "alert_id, at, by_id, kind, text, data"
+    values = [at, by.pk, kind, text, json.dumps(dict(data or {}))]
+    _insert_for(ids, AlertActivity, columns, f"id, %s, %s, %s, %s, {as_json}", values)
+
+
+def _insert_for(ids: Sequence[int], model: type[Model], columns: str, selected: str, values: list[Any]) -> None:
+    """A row for each of some alerts, without bringing them into memory."""
+    for part in parts(ids):
+        marks = ", ".join(["%s"] * len(part))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO {model._meta.db_table} ({columns})"  # noqa: S608
+                f" SELECT {selected} FROM alerts_alert WHERE id IN ({marks}) ORDER BY id",
+                [*values, *part],
+            )
 
 
 def parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET
 
 from khien.console.accounts.access import needs
 from khien.console.accounts.models import User
+from khien.console.alerts import cells
 from khien.console.alerts.language import FilterError, Query
 from khien.console.alerts.listing import PAGE, Listing, everything, listing, owners
 from khien.console.alerts.models import Level, SavedView, Verdict
@@ -113,10 +114,14 @@ def narrowed_groups(state: State, page: Listing) -> list[tuple[Group, str]]:
 
 def frame(user: User, state: State, page: Listing) -> dict[str, Any]:
     """What the list itself needs."""
+    columns = [(name, COLUMNS[name]) for name in state.columns]
+    may_work = user.may("alerts.work")
     return {
-        "columns": [(name, COLUMNS[name]) for name in state.columns],
+        "columns": columns,
+        "rows_html": cells.rows(page.alerts, columns, ticks=may_work),
+        "bars_html": cells.bars(page.histogram) if page.histogram else "",
         "sorts": {"last": state.address(sort=""), **{name: state.address(sort=name) for name in ("level", "count")}},
-        "may_work": user.may("alerts.work"),
+        "may_work": may_work,
         "first": state.address(),
         "cleared": replace(state, text="", query=Query()).address(),
         "unassigned_url": State(tab="unassigned").address(),
