@@ -22,10 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = os.environ.get("KHIEN_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 WIDTHS = {1440: 900, 390: 844}
+TALLEST = 4000
+"""Pixels of a picture: of a longer page its beginning is shown."""
 DOMAIN = "tinh-mau.example"
 ANALYST, CHAIR, ADMIN, AUDITOR, DUTY = "phan-tich-1", "chu-tich", "quan-tri", "kiem-toan", "truc.so-y-te"
 
@@ -52,13 +55,13 @@ SHOTS = (
     Shot("exception-new", ANALYST, "/alerts/", "#alert-list a.what | [data-except]"),
     Shot("exceptions", ANALYST, "/alerts/exceptions/"),
     Shot("incidents", ANALYST, "/incidents/"),
-    Shot("incident", ANALYST, "/incidents/", "main table a"),
-    Shot("incident-edit", ANALYST, "/incidents/", "main table a | main a[href$='/edit/']"),
-    Shot("incident-playbooks", ANALYST, "/incidents/", "main table a | main a[href$='/playbooks/']"),
-    Shot("incident-indicators", ANALYST, "/incidents/", "main table a | main a[href$='/indicators/']"),
-    Shot("incident-evidence", ANALYST, "/incidents/", "main table a | main a[href$='/evidence/']"),
-    Shot("incident-close", ANALYST, "/incidents/", "main table a | main a[href$='/close/']"),
-    Shot("incident-report", ANALYST, "/incidents/", "main table a | ! main a[href$='/report/']"),
+    Shot("incident", ANALYST, "/incidents/", "main table tbody a"),
+    Shot("incident-edit", ANALYST, "/incidents/", "main table tbody a | main a[href$='/edit/']"),
+    Shot("incident-playbooks", ANALYST, "/incidents/", "main table tbody a | main a[href$='/playbooks/']"),
+    Shot("incident-indicators", ANALYST, "/incidents/", "main table tbody a | main a[href$='/indicators/']"),
+    Shot("incident-evidence", ANALYST, "/incidents/", "main table tbody a | main a[href$='/evidence/']"),
+    Shot("incident-close", ANALYST, "/incidents/", "main table tbody a | main a[href$='/close/']"),
+    Shot("incident-report", ANALYST, "/incidents/", "main table tbody a | ! main a[href$='/report/']"),
     Shot("incident-new", ANALYST, "/incidents/new/"),
     Shot("work", DUTY, "/work/"),
     Shot("work-office", CHAIR, "/work/"),
@@ -67,24 +70,24 @@ SHOTS = (
     Shot("task-new", ANALYST, "/tasks/new/"),
     Shot("boards", CHAIR, "/tasks/boards/"),
     Shot("directives", CHAIR, "/directives/"),
-    Shot("directive", CHAIR, "/directives/", "main table a"),
-    Shot("directive-draft", CHAIR, "/directives/?state=draft", "main table a"),
+    Shot("directive", CHAIR, "/directives/", "main table tbody a"),
+    Shot("directive-draft", CHAIR, "/directives/?state=draft", "main table tbody a"),
     Shot("directive-new", ANALYST, "/directives/new/"),
     Shot("sessions", CHAIR, "/sessions/"),
-    Shot("session", CHAIR, "/sessions/?state=concluded", "main table a"),
-    Shot("session-planned", ANALYST, "/sessions/?state=planned", "main table a"),
+    Shot("session", CHAIR, "/sessions/?state=concluded", "main table tbody a"),
+    Shot("session-planned", ANALYST, "/sessions/?state=planned", "main table tbody a"),
     Shot("systems", ANALYST, "/systems/"),
-    Shot("system", ANALYST, "/systems/", "main table a"),
+    Shot("system", ANALYST, "/systems/", "main table tbody a"),
     Shot("units", ADMIN, "/units/"),
-    Shot("unit", ADMIN, "/units/", "main [role=treeitem] a, main .tree a, main table a"),
+    Shot("unit", ADMIN, "/units/", "main [role=treeitem] a, main .tree a, main table tbody a"),
     Shot("subcommittee", ADMIN, "/units/subcommittee/"),
     Shot("users", ADMIN, "/account/people/"),
-    Shot("user", ADMIN, "/account/people/", "main table a"),
+    Shot("user", ADMIN, "/account/people/", "main table tbody a"),
     Shot("invitations", ADMIN, "/account/people/invitations/"),
     Shot("imports", ANALYST, "/spreadsheets/"),
     Shot("settings", ADMIN, "/settings/"),
     Shot("audit", AUDITOR, "/audit/"),
-    Shot("audit-entry", AUDITOR, "/audit/", "main table a"),
+    Shot("audit-entry", AUDITOR, "/audit/", "main table tbody a"),
     Shot("notifications", DUTY, "/notifications/"),
     Shot("preferences", DUTY, "/notifications/preferences"),
     Shot("deliveries", ADMIN, "/notifications/deliveries"),
@@ -144,7 +147,7 @@ def signed_in(browser: Browser, product: Running, who: str, theme: str) -> Brows
     """A window in which a person is signed in; a stranger's when nobody is named."""
     context = browser.new_context(base_url=product.url, color_scheme="dark" if theme == "dark" else "light")
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(20_000)
     if who:
         email = f"{who}@{DOMAIN}"
         page.goto("/account/login/?next=/account/profile/")
@@ -162,8 +165,8 @@ def signed_in(browser: Browser, product: Running, who: str, theme: str) -> Brows
 def speak(page: Page, language: str) -> None:
     """Change the language of the page that is open, by its button."""
     if page.get_attribute("html", "lang") != language:
-        page.evaluate(f"document.querySelector('button[name=language][value={language}]').click()")
-        page.wait_for_selector(f"html[lang={language}]")
+        with page.expect_navigation():
+            page.evaluate(f"document.querySelector('button[name=language][value={language}]').click()")
 
 
 def settle(page: Page) -> None:
@@ -186,6 +189,23 @@ def follow(page: Page, links: str) -> bool:
         if not found.count():
             return False
         page.goto(str(found.get_attribute("href")))
+    return True
+
+
+def take(page: Page, shot: Shot, language: str, width: int, path: Path) -> bool:
+    """One picture; whether there was something to show."""
+    page.set_viewport_size({"width": width, "height": WIDTHS[width]})
+    page.goto(shot.path)
+    speak(page, language)
+    try:
+        if not follow(page, shot.follow):
+            return False
+    except PlaywrightError:
+        return False
+    settle(page)
+    tall = min(int(page.evaluate("document.documentElement.scrollHeight")), TALLEST)
+    page.set_viewport_size({"width": width, "height": max(tall, WIDTHS[width])})  # the rail reaches down too
+    page.screenshot(path=path)
     return True
 
 
@@ -216,7 +236,7 @@ def main() -> int:
     missing = []
     wanted = [shot for shot in SHOTS if shot.name.startswith(given.only)]
     with product(given.product.resolve()) as running, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--lang=vi-VN"])
         windows: dict[str, BrowserContext] = {}
         for shot in wanted:
             if shot.who not in windows:
@@ -226,17 +246,11 @@ def main() -> int:
             page = windows[shot.who].pages[0]
             for language in given.language or ("vi", "en"):
                 for width in given.width or WIDTHS:
-                    page.set_viewport_size({"width": width, "height": WIDTHS[width]})
-                    page.goto(shot.path)
-                    speak(page, language)
                     if width < 900 and shot.follow.endswith(" panel"):
                         continue  # on a phone an alert opens as a page
-                    if not follow(page, shot.follow):
-                        missing.append(shot.name)
-                        continue
-                    settle(page)
                     name = f"{shot.name}-{language}-{width}{'-dark' if given.theme == 'dark' else ''}.png"
-                    page.screenshot(path=given.folder / name, full_page=True)
+                    if not take(page, shot, language, width, given.folder / name):
+                        missing.append(shot.name)
             print(shot.name, flush=True)
         browser.close()
     for name in sorted(set(missing)):

@@ -13,13 +13,14 @@ from khien.console.accounts.models import User
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """An entry of the rail. `key`: pressed after `g`, it opens the page."""
+    """An entry of the rail. `key`: pressed after `g`, it opens the page. `also`: pages elsewhere that belong to it."""
 
     name: str
     label: Promise
     icon: str
     capability: str
     key: str = ""
+    also: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -33,7 +34,7 @@ class Door:
 DOORS = (
     Door("alerts:queue", _("Alerts"), "bell-ringing", "alerts.view", "a"),
     Door("incidents:list", _("Incidents"), "urgent", "incidents.view", "i"),
-    Door("work", _("My work"), "checklist", "work", "w"),
+    Door("work", _("My work"), "checklist", "work", "w", ("tasks:list",)),
     Door("directives:list", _("Directives"), "gavel", "directives.view", "d"),
     Door("sessions:list", _("Sessions"), "presentation", "directives.view", "s"),
     Door("systems:list", _("Systems"), "server-2", "systems.view", "y"),
@@ -48,7 +49,12 @@ def doors_for(user: User, path: str) -> list[dict[str, object]]:
     """The entries a person may open; `current` is the one the path lies under."""
     open_doors = [(door, door.url) for door in DOORS if user.may(door.capability)]
     found = [{"door": door, "url": url, "current": False} for door, url in open_doors if url]
-    under = [each for each in found if path.startswith(str(each["url"]))]
+    under = [
+        (len(start), each)
+        for each, door in zip(found, (door for door, url in open_doors if url), strict=True)
+        for start in (door.url, *map(reverse, door.also))
+        if path.startswith(start)
+    ]
     if under:
-        max(under, key=lambda each: len(str(each["url"])))["current"] = True
+        max(under, key=lambda pair: pair[0])[1]["current"] = True
     return found
