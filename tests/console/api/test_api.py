@@ -221,3 +221,22 @@ def test_the_description_names_every_operation(client):
         for method, each in operations.items():
             assert each["summary"], (path, method)
             assert each["security"], (path, method)
+
+
+def test_a_task_of_an_incident_is_in_its_timeline_and_none_is_given_after_it_is_merged(province):
+    api = Api(province.analyst)
+    one, other = incident(province), incident(province)
+    asked = {"title": "Cô lập", "unit": province.units["so-y-te"].pk, "due_at": "2031-01-01T10:00:00Z"}
+    assert api("POST", "/tasks", {**asked, "incident": one.pk}).status_code == 201
+    assert "Cô lập" in str(api("GET", f"/incidents/{one.pk}/entries").json())
+    one.refresh_from_db()
+    assert api("POST", f"/incidents/{one.pk}/merge", {"version": one.version, "into": other.pk}).status_code == 200
+    assert api("POST", "/tasks", {**asked, "incident": one.pk}).status_code == 422
+
+
+def test_who_gives_a_task_to_another_unit_of_an_incident_is_shown_it_once(province):
+    made = incident(province, units=[province.units["xa-mau"]])
+    asked = {"title": "Cô lập", "unit": province.units["xa-mau"].pk, "due_at": "2031-01-01T10:00:00Z"}
+    answer = Api(province.health)("POST", "/tasks", {**asked, "incident": made.pk})
+    assert answer.status_code == 201
+    assert answer.json()["unit"]["code"] == "xa-mau"

@@ -217,3 +217,14 @@ def test_conditions_of_queries_agree_with_the_rules_for_one_task(province, incid
         seen = Task.objects.visible_to(user).select_related("incident")
         assert set(seen.filter(checkable(user))) == {task for task in seen if checks(user, task)}, user
         assert set(seen.filter(handled(user))) == {task for task in seen if handles(user, task)}, user
+
+
+def test_of_many_tasks_those_that_somebody_else_was_faster_with_are_passed_over(province, monkeypatch):
+    due = timezone.now() + timedelta(days=1)
+    made = [
+        create_task(province.analyst, unit=province.units["so-y-te"], title=f"Việc {n}", due_at=due) for n in range(3)
+    ]
+    chosen = handling._chosen(province.health, [each.pk for each in made], [TaskState.SENT])
+    monkeypatch.setattr(handling, "_chosen", lambda *_: chosen)
+    handling.accept(province.health, made[1].pk, None)
+    assert handling.accept_many(province.health, [each.pk for each in made]) == 2

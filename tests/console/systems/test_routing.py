@@ -113,3 +113,20 @@ def test_ten_thousand_alerts_a_second_with_five_thousand_patterns():
     found = [table.route(names, addresses, "") for names, addresses in asked]
     assert time.process_time() - started < 1.0
     assert all(unit == 1 for unit, _system in found)
+
+
+def test_a_name_with_many_stars_takes_no_longer_for_a_hostile_host():
+    table = Table()
+    table.add(Target(1, 1), "a*" * 100 + "b", "")
+    table.add(Target(2, 2), "*a" * 60 + ".tinh.example", "")
+    began = time.monotonic()
+    assert table.by_name("a" * 250 + "c") is None
+    assert table.by_name("a" * 200 + ".tinh.example").target == Target(2, 2)
+    assert time.monotonic() - began < 1.0
+
+
+def test_a_pattern_of_a_short_name_goes_no_further_than_a_dot():
+    table = Table()
+    table.add(Target(1, 1), "syt-pc*.tinh.example", "")
+    assert table.by_name("syt-pc07").target == Target(1, 1)
+    assert table.by_name("syt-pc07.khac.example") is None

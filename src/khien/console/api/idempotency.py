@@ -46,8 +46,8 @@ class IdempotencyMiddleware:
         if response.status_code >= 500 or response.status_code in (401, 403, 429) or response.streaming:
             held.delete()
         else:
-            held.status, held.body = response.status_code, response.content.decode("utf-8", "replace")
-            held.save(update_fields=["status", "body"])
+            body = response.content.decode("utf-8", "replace")
+            IdempotentAnswer.objects.filter(pk=held.pk).update(status=response.status_code, body=body)
         return response
 
     def _hold(self, caller: str, key: str, wanted: str) -> IdempotentAnswer | HttpResponse:

@@ -18,6 +18,7 @@ from khien.console.directives.filters import TaskFilter
 from khien.console.directives.models import Conclusion, Directive, DirectiveUnit, Session, Task
 from khien.console.directives.tasks import create_task
 from khien.console.incidents.models import Incident
+from khien.console.incidents.playbook_tasks import add_task as add_incident_task
 from khien.console.units.models import Unit
 from khien.console.units.scoping import scope_ids
 
@@ -126,10 +127,10 @@ def add_task(request: HttpRequest, body: TaskIn) -> Status:
     incident = seen(Incident.objects.visible_to(user), body.incident) if body.incident else None
     unit = Unit.objects.get(pk=body.unit) if incident else seen(Unit.objects.visible_to(user), body.unit)
     assignee = User.objects.visible_to(user).get(pk=body.assignee) if body.assignee else None
-    task = create_task(
-        user, unit=unit, title=body.title, text=body.text, due_at=body.due_at, incident=incident, assignee=assignee
-    )
-    return Status(201, _shown(user, task.pk))
+    told = {"unit": unit, "title": body.title, "text": body.text, "due_at": body.due_at, "assignee": assignee}
+    task = add_incident_task(user, incident.pk, **told) if incident else create_task(user, **told)
+    # Shown as it was made: one given to another unit of an incident may not be seen afterwards.
+    return Status(201, {**show_tasks(user, [task])[0], "steps": list(task.steps.select_related("by"))})
 
 
 @tasks.get("/{int:pk}", response=TaskWhole, auth=Key("tasks:read"), summary="One task with its history")

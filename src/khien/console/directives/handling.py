@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -198,7 +199,12 @@ def take_back(by: User, pk: int, version: int | None) -> Task:
 
 def accept_many(by: User, pks: Iterable[int]) -> int:
     """Accept those of some tasks that are the person's to accept; how many that were."""
-    return sum(1 for task in _chosen(by, pks, [TaskState.SENT]) if accept(by, task.pk, None))
+    count = 0
+    for task in _chosen(by, pks, [TaskState.SENT]):
+        with contextlib.suppress(ValidationError, Task.DoesNotExist):  # somebody was faster, or took it away
+            accept(by, task.pk, None)
+            count += 1
+    return count
 
 
 def assign_many(by: User, pks: Iterable[int], assignee: User) -> int:

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fnmatch import translate
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -90,10 +91,9 @@ class Table:
 
     def _index(self, name: str, target: Target, rank: int, *, whole: bool = True) -> None:
         literal = len(name) - name.count("*")
-        body = ".*".join(re.escape(part) for part in name.split("*"))
-        pattern = _Pattern(
-            name, target, (1, rank, literal), re.compile(body if whole else body.replace(".*", "[^.]*"), re.DOTALL)
-        )
+        # However many stars there are, each is tried once: hosts call themselves what they like.
+        body = translate(name) if whole else rf"(?!.*\.){translate(name)}"
+        pattern = _Pattern(name, target, (1, rank, literal), re.compile(body, re.DOTALL))
         head, _star, tail = name.partition("*")
         tail = name.rpartition("*")[2]
         if head or not tail:

@@ -173,7 +173,9 @@ def task_new(request: HttpRequest) -> HttpResponse:
             form.add_error(None, error.messages)
         else:
             messages.success(request, _("%(unit)s has the task.") % {"unit": task.unit})
-            return redirect("tasks:detail", task.pk)
+            if Task.objects.visible_to(request.user).filter(pk=task.pk).exists():
+                return redirect("tasks:detail", task.pk)
+            return redirect("incidents:detail", incident.pk) if incident else redirect("tasks:list")
     return render(request, "directives/task_new.html", {"form": form, "incident": incident})
 
 
