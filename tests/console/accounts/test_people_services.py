@@ -30,6 +30,13 @@ def token_of(link: str) -> str:
     return link.rstrip("/").rsplit("/", 1)[1]
 
 
+def test_an_invitation_ends_with_its_inviter_s_right_to_invite(province) -> None:
+    _made, link = invite(province, role="administrator")
+    User.objects.filter(pk=province.admin.pk).update(role="press_officer")
+    with pytest.raises(ValidationError):
+        invitations.accept(token_of(link), "kiên trì ngựa pin")
+
+
 def test_an_invitation_makes_an_account_once(province, django_capture_on_commit_callbacks) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         made, link = invite(province, " MOI@Example.VN ")

@@ -18,6 +18,7 @@ from khien.console.alerts import services
 from khien.console.alerts.detail import attack, history, risk, visible_alert, web_links
 from khien.console.alerts.feed import Feed
 from khien.console.alerts.models import Alert, AlertFinding, Status
+from khien.console.incidents.services import open_incident
 from khien.console.systems.models import InformationSystem
 from khien.console.systems.selectors import register_changed
 from khien.lake.store import Lake
@@ -221,6 +222,40 @@ def test_the_risk_of_an_address_tells_a_unit_nothing_of_other_units(folders: Pat
     assert part.only_visible
     assert {share.title for share in part.shares} == {"Rule r1"}
     assert part.score < everything.score
+
+
+def test_the_risk_of_a_user_in_a_source_of_several_units_tells_each_only_its_own(folders: Path, province: Any) -> None:
+    (folders / "live").mkdir()
+    live = SqliteAlerts(folders / "live" / "alerts.db")
+    now = (timezone.now() - MIDNIGHT).total_seconds() - 60
+    live.take(0, 1, [finding(1, now, host="", user="admin", unit="shared", rule="r1")])
+    live.take(0, 2, [finding(2, now, host="", user="admin", unit="shared", rule="r2", level="critical")])
+    Feed(folders / "live" / "alerts.db").step()
+    for rule, unit in (("r1", "so-y-te"), ("r2", "xa-mau")):
+        Alert.objects.filter(rule_id=rule).update(unit=province.units[unit])
+    alert = Alert.objects.get(rule_id="r1")
+    assert alert.entity_value == "admin"
+    part = risk(province.health, alert)
+    assert part is not None
+    assert [share.title for share in part.shares] == ["Rule r1"]
+    assert part.only_visible
+
+
+@pytest.mark.parametrize(
+    "time", ["9999-12-31T23:30:00Z", "0001-01-01T00:00:00+14:00", "1e30", "2026-02-30T00:00:00Z", None, 5, {"a": 1}]
+)
+def test_a_time_that_no_clock_can_show_breaks_no_page(
+    alert: Alert, province: Any, signed_in: SignedIn, time: Any
+) -> None:
+    incident = open_incident(
+        province.analyst, title="Incident", level=2, unit=province.units["so-y-te"], alerts=[alert]
+    )
+    kept = alert.findings.first()
+    record = {**kept.record, "time": time, "events": [{"time": time, "rule_id": "r"}]}
+    AlertFinding.objects.filter(pk=kept.pk).update(record=record)
+    client = signed_in(province.analyst)
+    pages = (f"/alerts/{alert.pk}/", f"/alerts/{alert.pk}/neighbours/", f"/incidents/{incident.pk}/")
+    assert [client.get(page).status_code for page in pages] == [200, 200, 200]
 
 
 def test_without_the_live_service_there_is_no_risk_and_no_error(alert: Alert, province: Any) -> None:

@@ -82,7 +82,7 @@ def accept(token: str, password: str, *, name: str = "", phone: str = "", langua
     with transaction.atomic():
         hold_trail()
         held = Invitation.objects.open().select_for_update(of=("self",)).filter(token=digest(token)).first()
-        if held is None or User.objects.filter(email=held.email).exists() or not held.invited_by.is_active:
+        if held is None or User.objects.filter(email=held.email).exists() or not held.invited_by.may("users.manage"):
             raise ValidationError(_("This invitation has been used, revoked or has expired. Ask for a new one."))
         user = User.objects.create_user(
             held.email,

@@ -208,13 +208,14 @@ def risk(user: User, alert: Alert) -> RiskShown | None:
     visible = dict(
         Alert.objects.visible_to(user).filter(live_key__in=keys).order_by("id").values_list("live_key", "pk")
     )
-    if scope_ids(user) is None or _is_local(alert):
+    if scope_ids(user) is None or (_is_local(alert) and all(each in visible for each in keys)):
         shares = tuple(_share(each, visible) for each in reckoned.contributions[:_LISTED])
         rest = reckoned.others + sum(each.value for each in reckoned.contributions[_LISTED:])
         return RiskShown(
             reckoned.score, reckoned.multiplier, _tactic_names(reckoned.tactics), shares, rest, only_visible=False
         )
-    # An address or a domain is the same everywhere: of other units' alerts about it nothing is told.
+    # An address or a domain is the same everywhere, and a source may serve several units: of other units' alerts
+    # nothing is told.
     mine = [each for each in reckoned.contributions if each.alert_id in visible]
     if not mine:
         return None

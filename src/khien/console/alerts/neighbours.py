@@ -35,6 +35,8 @@ _QUERY_SECONDS = 1.5
 _ALL_SECONDS = 3.0
 _MEMORY_MB = 256
 _LONGEST = 300
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 _COLUMNS = (
     "time",
     "logsource",
@@ -85,10 +87,10 @@ def neighbours(user: User, alert: Alert, record: dict[str, Any]) -> Neighbours:
     Raises Unreadable when the lake does not answer within about a second.
     """
     host = str(record.get("host") or "")
-    micros = parse_time(record.get("time") or "")
-    if not host or micros is None:
+    at = time_of(record)
+    if not host or at is None:
         return Neighbours(host, None)
-    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+    micros = (at - _EPOCH) // timedelta(microseconds=1)
     condition = _visible(user, host)
     if condition is None:
         return Neighbours(host, at)
@@ -105,6 +107,14 @@ def neighbours(user: User, alert: Alert, record: dict[str, Any]) -> Neighbours:
     event = record.get("event")
     found = sorted((_neighbour(row, micros, event) for row in rows), key=lambda each: each.at)
     return Neighbours(host, at, tuple(found), len(rows) >= MOST)
+
+
+def time_of(record: dict[str, Any]) -> datetime | None:
+    """When a finding's event happened; None where that is no time, or one that no clock of the province can show."""
+    micros = parse_time(str(record.get("time") or ""))
+    if micros is None or not 0 <= micros < _NEVER:
+        return None
+    return _EPOCH + timedelta(microseconds=micros)
 
 
 def _visible(user: User, host: str) -> str | None:
@@ -153,7 +163,7 @@ def in_time(work: Callable[[], _T], seconds: float) -> _T:
 
 
 def _neighbour(row: dict[str, Any], micros: int, event: object) -> Neighbour:
-    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=row["t"])
+    at = _EPOCH + timedelta(microseconds=row["t"])
     summary = [(name, _text(row[name])) for name in _COLUMNS[2:-1] if row[name] not in (None, "", "-")]
     try:
         body = json.loads(row["event"] or "{}")

@@ -202,7 +202,9 @@ def _time(value: Any) -> datetime | None:
         at = parse_datetime(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return at if at is None or at.tzinfo else at.replace(tzinfo=timezone.get_default_timezone())
+    if at is None or not 1970 < at.year < 9000:  # no time, or one that no clock of the province can show
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=timezone.get_default_timezone())
 
 
 def alerts_of(user: User, incident: Incident) -> QuerySet[Alert]:

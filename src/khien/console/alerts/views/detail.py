@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -20,11 +19,10 @@ from khien.console.alerts.detail_forms import AssignForm, CloseForm, CommentForm
 from khien.console.alerts.explaining import correlation_facts, explain
 from khien.console.alerts.highlighting import printable
 from khien.console.alerts.models import Alert, AlertActivity, AlertFinding, Level, Status
-from khien.console.alerts.neighbours import Unreadable
+from khien.console.alerts.neighbours import Unreadable, time_of
 from khien.console.alerts.neighbours import neighbours as around
 from khien.console.alerts.rule_index import KnownRule, rule_index
 from khien.console.incidents.catalogue import class_label
-from khien.events.timestamps import parse_time
 from khien.rules.model import Correlation
 
 _DONE: dict[str, str] = {
@@ -174,9 +172,7 @@ def sample_context(request: HttpRequest, alert: Alert) -> dict[str, Any]:
         record = _record(finding)
         shown["explained"] = explain(record, known)
         shown["hits"] = _hits(record, known)
-        micros = parse_time(str(record.get("time") or ""))
-        if micros is not None:
-            shown["finding_at"] = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+        shown["finding_at"] = time_of(record)
     return shown
 
 
