@@ -96,7 +96,7 @@ SHOTS = (
     Shot("webhooks", ANALYST, "/api/webhooks/"),
     Shot("second-factor", ANALYST, "/account/2fa/"),
     Shot("sessions-of-mine", ANALYST, "/account/sessions/"),
-    Shot("search", ANALYST, "/search/?q=so+y+te"),
+    Shot("search", ANALYST, "/search?q=y+te"),
     Shot("forbidden", DUTY, "/audit/"),
     Shot("missing", DUTY, "/alerts/999999/"),
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from khien.console.frame.forms import Form
 
@@ -11,7 +12,7 @@ from khien.console.frame.forms import Form
 class WebhookForm(Form):
     """Name, address and events of a webhook."""
 
-    name = forms.CharField(label=_("Name"), max_length=80)
+    name = forms.CharField(label=pgettext_lazy("thing", "Name"), max_length=80)
     url = forms.URLField(label=_("Address"), max_length=500, assume_scheme="https")
     events = forms.CharField(
         label=_("Events"),

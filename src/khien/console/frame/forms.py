@@ -26,6 +26,8 @@ def dress(form: forms.BaseForm) -> None:
         name = next(name for kind, name in _CLASSES if isinstance(widget, kind))
         widget.attrs["class"] = f"{widget.attrs.get('class', '')} {name}".strip()
         widget.is_localized = False
+        if isinstance(field, forms.ModelChoiceField) and field.empty_label == "---------":
+            field.empty_label = "–"
         if isinstance(widget, forms.Textarea):
             widget.attrs.setdefault("rows", 4)
 
