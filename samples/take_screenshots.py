@@ -236,7 +236,7 @@ def main() -> int:
     missing = []
     wanted = [shot for shot in SHOTS if shot.name.startswith(given.only)]
     with product(given.product.resolve()) as running, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--lang=vi-VN"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         windows: dict[str, BrowserContext] = {}
         for shot in wanted:
             if shot.who not in windows:
