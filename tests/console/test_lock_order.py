@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import connection
 from django.utils import timezone
 
@@ -16,6 +17,7 @@ from khien.console.alerts import services as alerts
 from khien.console.alerts.making import create_alert
 from khien.console.alerts.models import Status
 from khien.console.audit.models import Entry, Head
+from khien.console.incidents import merging
 from khien.console.incidents import services as incidents
 from khien.console.incidents.models import Incident
 
@@ -85,3 +87,23 @@ def test_a_person_is_changed_while_doing_something_that_is_written_down(province
         lambda: create_alert(officer, title="Seen", level=2, unit=unit, at=timezone.now()),
     )
     assert wrong == []
+
+
+def test_an_incident_that_is_being_merged_gets_no_alert_that_would_stay_behind(province: Any, monkeypatch: Any) -> None:
+    analyst, unit = province.analyst, province.units["so-y-te"]
+    source, target = (incidents.open_incident(analyst, title=each, level=3, unit=unit) for each in "ab")
+    alert = create_alert(analyst, title="Seen", level=3, unit=unit)
+    unite = merging._unite
+
+    def slowly(*given: Any) -> None:  # the alerts are moved, the incident is not yet called merged
+        time.sleep(0.5)
+        unite(*given)
+
+    monkeypatch.setattr(merging, "_unite", slowly)
+    wrong = at_once(
+        lambda: merging.merge(analyst, source.pk, source.version, target.pk),
+        lambda: alerts.link_to_incident(analyst, alert, source),
+    )
+    assert [type(each) for each in wrong] == [ValidationError]
+    alert.refresh_from_db()
+    assert alert.incident is None

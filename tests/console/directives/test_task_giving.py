@@ -50,6 +50,13 @@ def test_one_gives_tasks_only_to_units_one_sees_or_that_the_incident_affects(pro
     assert create_task(province.health, unit=commune, title="x", due_at=DUE, incident=incident).unit == commune
 
 
+@pytest.mark.parametrize("status", ["closed", "merged"])
+def test_an_incident_on_which_no_work_goes_on_gets_no_task(province, incident, status):
+    Incident.objects.update(status=status)
+    with pytest.raises(ValidationError):
+        create_task(province.analyst, unit=incident.unit, title="x", due_at=DUE, incident=incident)
+
+
 def test_a_task_goes_only_to_a_person_of_its_unit_or_below(province):
     health = province.units["so-y-te"]
     with pytest.raises(ValidationError):

@@ -11,6 +11,7 @@ from khien.console.accounts.models import User
 from khien.console.alerts import writing
 from khien.console.alerts.models import Status
 from khien.console.alerts.writing import Chosen, Done, Row
+from khien.console.concurrency import locked
 from khien.console.incidents.models import Incident
 
 
@@ -21,7 +22,7 @@ def link_to_incident(by: User, alerts: Chosen, incident: Incident) -> Done:
     """
     demand(by, "alerts.work")
     with transaction.atomic():
-        incident = Incident.objects.visible_to(by).get(pk=incident.pk)
+        incident = locked(Incident, incident.pk, None, by=by)  # it is not closed or merged meanwhile
         if incident.status in ("closed", "merged"):
             raise ValidationError({"incident": _("%(incident)s is closed.") % {"incident": incident.number}})
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_noop
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
 from khien.console.audit.services import record
+from khien.console.concurrency import locked
 from khien.console.directives.models import Directive, StepKind, Task, TaskStep
 from khien.console.directives.rights import people_of, who_see
 from khien.console.incidents.models import Incident, Tlp
@@ -39,14 +40,14 @@ def create_task(
     Raises ValidationError.
     """
     demand(by, "incidents.work" if incident else "directives.issue" if directive else "tasks.check")
-    if incident is not None and not Incident.objects.visible_to(by).filter(pk=incident.pk).exists():
-        raise Incident.DoesNotExist
     if not title.strip():
         raise ValidationError({"title": _("A task needs a title.")})
-    _demand_unit(by, unit, incident)
-    if assignee is not None:
-        demand_assignable(assignee, unit)
     with transaction.atomic():
+        if incident is not None:
+            incident = _working(by, incident)
+        _demand_unit(by, unit, incident)
+        if assignee is not None:
+            demand_assignable(assignee, unit)
         task = Task.objects.create(
             title=title.strip()[:300],
             text=text,
@@ -64,6 +65,13 @@ def create_task(
 
 
 NEW = gettext_noop("New task for %(unit)s: %(task)s")
+
+
+def _working(by: User, incident: Incident) -> Incident:
+    """The incident as `by` sees it, held: it is not closed or merged while it gets a task."""
+    from khien.console.incidents.timeline import working
+
+    return working(locked(Incident, incident.pk, None, by=by))
 
 
 def _demand_unit(by: User, unit: Unit, incident: Incident | None) -> None:
