@@ -14,6 +14,7 @@ from khien.console.directives.models import Task
 from khien.console.directives.tasks import create_task
 from khien.console.incidents.models import Incident
 from khien.console.incidents.services import open_incident
+from khien.console.systems.models import InformationSystem
 
 pytestmark = pytest.mark.django_db
 
@@ -240,3 +241,14 @@ def test_who_gives_a_task_to_another_unit_of_an_incident_is_shown_it_once(provin
     answer = Api(province.health)("POST", "/tasks", {**asked, "incident": made.pk})
     assert answer.status_code == 201
     assert answer.json()["unit"]["code"] == "xa-mau"
+
+
+def test_of_an_incident_a_unit_reads_only_the_systems_it_sees(province):
+    systems = [
+        InformationSystem.objects.create(code=code, name=code, unit=province.units[code], level=3)
+        for code in ("so-y-te", "xa-mau")
+    ]
+    made = incident(province, units=[province.units["xa-mau"]], systems=systems)
+    seen = Api(province.commune)("GET", f"/incidents/{made.pk}").json()["systems"]
+    assert [each["code"] for each in seen] == ["xa-mau"]
+    assert len(Api(province.analyst)("GET", f"/incidents/{made.pk}").json()["systems"]) == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from django.core.exceptions import ValidationError
 from django.test import Client
@@ -10,7 +12,7 @@ from django.utils import timezone
 from khien.console.accounts.access import Forbidden
 from khien.console.alerts.models import Alert
 from khien.console.audit.models import Entry
-from khien.console.systems import services
+from khien.console.systems import selectors, services
 from khien.console.systems.identifiers import hostnames, networks
 from khien.console.systems.models import InformationSystem
 from khien.console.systems.selectors import overlaps, search_systems
@@ -155,3 +157,17 @@ def test_pages_take_a_bounded_number_of_queries(province, signed_in, django_asse
         client.get("/systems/?text=s")
     with django_assert_max_num_queries(18):
         client.get(f"/systems/{InformationSystem.objects.first().pk}/")
+
+
+def test_looking_for_overlaps_ends_whatever_systems_say(province, monkeypatch):
+    monkeypatch.setattr(selectors, "SECONDS_FOR_OVERLAPS", 0.2)
+    unit = province.units["so-y-te"]
+    made = [
+        InformationSystem.objects.create(
+            code=name, name=name, unit=unit, level=1, hostnames="\n".join(f"{name}{n}-*" for n in range(5000))
+        )
+        for name in ("một", "hai", "ba")
+    ]
+    began = time.monotonic()
+    selectors.overlaps(province.analyst, made[0])
+    assert time.monotonic() - began < 3

@@ -177,7 +177,7 @@ def whole(user: User, pk: int) -> dict[str, Any]:
         **plain,
         **{name: getattr(incident, name) for name in ("description", "cause", "effect", "lessons", "personal_data_at")},
         "units": list(incident.units.all()),
-        "systems": list(incident.systems.all()),
+        "systems": list(InformationSystem.objects.visible_to(user).filter(incidents=incident)),
         "team": list(incident.team.all()),
         "clocks": list(incident.clocks.all()),
         "indicators": list(incident.indicators.all()),

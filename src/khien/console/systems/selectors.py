@@ -14,11 +14,13 @@ from django.db.models import Count, Max, Sum
 from khien.console.accounts.models import User
 from khien.console.audit.models import Entry
 from khien.console.systems import identifiers
+from khien.console.systems.identifiers import Network
 from khien.console.systems.models import InformationSystem, SystemQuerySet
 from khien.console.systems.routing import Table, Target, name_key, parsed
 from khien.console.units.models import Unit
 from khien.console.units.naming import says, words_of
 
+SECONDS_FOR_OVERLAPS = 0.5
 SECONDS_BETWEEN_LOOKS = 1.0
 """How long a process may go on with a register that another one has changed."""
 
@@ -98,7 +100,11 @@ class Overlap:
 
 
 def overlaps(user: User, system: InformationSystem, most: int = 20) -> list[Overlap]:
-    """Names and ranges of a system that are also in another active one. The narrower range and the longer name win."""
+    """Names and ranges of a system that are also in another active one. The narrower range and the longer name win.
+
+    Those found within half a second, where systems have thousands of lines.
+    """
+    until = time.monotonic() + SECONDS_FOR_OVERLAPS
     names = [identifiers.host_name(line.text) for line in identifiers.lines(system.hostnames)]
     ranges = [(line.text, net) for line in identifiers.lines(system.address_ranges) for net in parsed(line.text)]
     if not names and not ranges:
@@ -108,19 +114,25 @@ def overlaps(user: User, system: InformationSystem, most: int = 20) -> list[Over
     others = InformationSystem.objects.filter(is_active=True).exclude(pk=system.pk)
     for pk, theirs_names, theirs_ranges in others.values_list("id", "hostnames", "address_ranges"):
         theirs = [identifiers.host_name(line.text) for line in identifiers.lines(theirs_names)]
-        both = [(name, other) for name in names for other in theirs if _same_name(name, other)]
+        both: list[tuple[str, str]] = []
+        for name in names:
+            if time.monotonic() > until:
+                break
+            both += [(name, other) for other in theirs if _same_name(name, other)]
         nets = [(line.text, net) for line in identifiers.lines(theirs_ranges) for net in parsed(line.text)]
-        both += [
-            (text, other_text)
-            for text, net in ranges
-            for other_text, other in nets
-            if net.version == other.version and net.overlaps(other)
-        ]
+        for text, net in ranges:
+            if time.monotonic() > until:
+                break
+            both += _overlapping(text, net, nets)
         for mine, other in dict.fromkeys(both):
             found.append(Overlap(mine, seen.get(pk), other if pk in seen else ""))
             if len(found) >= most:
                 return found
     return found
+
+
+def _overlapping(text: str, net: Network, others: list[tuple[str, Network]]) -> list[tuple[str, str]]:
+    return [(text, said) for said, other in others if net.version == other.version and net.overlaps(other)]
 
 
 def _same_name(one: str, other: str) -> bool:
