@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.utils import timezone
 
 from khien.console.alerts.services import close, create_alert
@@ -51,6 +52,11 @@ class Receiver:
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch) -> None:
+    monkeypatch.setattr(webhooks, "_SETTLED", timedelta(0))
 
 
 @pytest.fixture
@@ -248,3 +254,13 @@ def test_nobody_has_very_many(province, receiver):
         add(province.analyst, receiver)
     with pytest.raises(ValidationError):
         add(province.analyst, receiver)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="one writes at a time")
+def test_alerts_are_told_of_when_none_of_a_lower_number_can_follow(province, receiver, monkeypatch):
+    add(province.analyst, receiver, "alert.arrive")
+    monkeypatch.setattr(webhooks, "_SETTLED", timedelta(minutes=1))
+    alert = create_alert(province.analyst, title="Dấu vết", level=3, unit=province.units["so-y-te"])
+    assert webhooks.collect(present) == 0
+    type(alert).objects.filter(pk=alert.pk).update(arrived_at=timezone.now() - timedelta(minutes=2))
+    assert webhooks.collect(present) == 1

@@ -29,7 +29,7 @@ from urllib.parse import quote, urlsplit
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -52,6 +52,7 @@ _ROUND_SECONDS = 60.0
 MOST_HOOKS = 20
 """Webhooks of one person."""
 _WAIT_MOST = timedelta(days=3)
+_SETTLED = timedelta(seconds=5)
 _SAFE = "/%:=&?~#+!$,;'@()*[]"
 FAMILIES = ("alert", "incident", "directive", "task")
 _MODELS: dict[str, type[models.Model]] = {
@@ -158,7 +159,11 @@ def _from_audit(hooks: list[Webhook], present: Present) -> int:
 
 def _from_alerts(hooks: list[Webhook], present: Present) -> int:
     mark = _mark("alerts", lambda: Alert.objects.order_by("-pk").values_list("pk", flat=True).first() or 0)
-    new = list(Alert.objects.filter(pk__gt=mark.number).order_by("pk").values_list("pk", "arrived_at")[:_AT_ONCE])
+    rows = Alert.objects.filter(pk__gt=mark.number)
+    if connection.features.has_select_for_update:
+        # Where several write at once, a lower number may be committed after a higher one: wait until all are.
+        rows = rows.filter(arrived_at__lte=timezone.now() - _SETTLED)
+    new = list(rows.order_by("pk").values_list("pk", "arrived_at")[:_AT_ONCE])
     return _keep(mark, new[-1][0], _deliveries(hooks, "alert.arrive", Alert, dict(new), present)) if new else 0
 
 
