@@ -35,7 +35,9 @@ def main(command: list[str]) -> int:
     data = folder / "data"
     quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder}
     try:
-        subprocess.run([*as_user, initdb, "-D", str(data), "-U", "khien", "-A", "trust", "-E", "UTF8", "--no-sync"], **quiet)
+        subprocess.run(
+            [*as_user, initdb, "-D", str(data), "-U", "khien", "-A", "trust", "-E", "UTF8", "--no-sync"], **quiet
+        )
         # Speed before safety: nothing in it is kept.
         options = f"-k {folder} -h '' -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
         log = str(folder / "log")

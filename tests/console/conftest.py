@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from console_province import Province, make_province, sign_in
 from django.test import Client
+
+from console_province import Province, make_province, sign_in
 
 
 @pytest.fixture
