@@ -183,7 +183,7 @@ def raw(number: int, event: str, host: str = "web01") -> LiveFinding:
     [
         (r'{"a":"x\u0000y","\u0000k":[{"b":"\u0000"}]}', {"a": "x\ufffdy", "\ufffdk": [{"b": "\ufffd"}]}),
         (r'{"a":"C:\\u0000"}', {"a": "C:\\u0000"}),
-        ('{"a":18446744073709551616,"b":1e308}', {"a": 18446744073709551616, "b": 1e308}),
+        ('{"a":18446744073709551616,"b":-1.5}', {"a": 18446744073709551616, "b": -1.5}),
     ],
 )
 def test_what_databases_refuse_in_an_event_is_replaced_and_the_rest_kept(
