@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from console_api import Api
+from khien.console.accounts.models import ApiKey
 from khien.console.directives.models import Task
 from khien.console.directives.tasks import create_task
 from khien.console.incidents.models import Incident
@@ -131,6 +132,14 @@ def test_a_request_sent_twice_works_once(province):
     assert other.status_code == 422
     assert api("POST", "/tasks", body, **{"Idempotency-Key": "k2"}).status_code == 201
     assert Api(province.chair)("POST", "/tasks", body, **{"Idempotency-Key": "k1"}).json() != first.json()
+
+
+def test_a_revoked_key_gets_no_earlier_answer(province):
+    api = Api(province.analyst)
+    body = {"title": "Một lần", "unit": province.units["so-y-te"].pk, "due_at": "2030-01-01T00:00:00Z"}
+    assert api("POST", "/tasks", body, **{"Idempotency-Key": "k1"}).status_code == 201
+    ApiKey.objects.update(revoked_at=timezone.now())
+    assert api("POST", "/tasks", body, **{"Idempotency-Key": "k1"}).status_code == 401
 
 
 @pytest.mark.django_db(transaction=True)

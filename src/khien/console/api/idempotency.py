@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
+from khien.console.accounts import keys
 from khien.console.api.models import IdempotentAnswer
 
 KEPT = timedelta(days=1)
@@ -33,7 +34,10 @@ class IdempotencyMiddleware:
             return self._answer(request)
         if len(key) > 255 or not key.isprintable():
             return _refuse(422, "invalid", "Idempotency-Key is longer than 255 characters or not printable")
-        caller = _hash(request.headers.get("Authorization", "") or f"session {request.session.session_key}")
+        shown = request.headers.get("Authorization", "")
+        if not shown.startswith("Bearer ") or keys.authenticate(shown.removeprefix("Bearer ")) is None:
+            return self._answer(request)  # no caller whose answers could be kept: it is refused there
+        caller = _hash(shown)
         wanted = _hash(f"{request.method} {request.get_full_path()}\n", request.body)
         held = self._hold(caller, key, wanted)
         if isinstance(held, HttpResponse):
