@@ -45,7 +45,7 @@ def pages(lot: random.Random, people: Any) -> dict[str, list[str]]:
     """Kinds of pages, and addresses of each: what people ask for, and what is hard to find."""
     from django.urls import NoReverseMatch, reverse
 
-    from console_data import WORDS
+    from console_drawn import WORDS
     from khien.console.alerts.models import Alert
     from khien.console.incidents.models import Incident
 

@@ -85,8 +85,11 @@ KEYS = {
 }
 
 
-@pytest.mark.parametrize("sort", scanning.SORTS)
-def test_pages_hold_everything_once_in_order(alerts: list[Alert], province: Any, sort: str) -> None:
+@pytest.mark.parametrize(("sort", "gathered"), [("last", 20_000), ("level", 20_000), ("count", 20_000), ("count", 5)])
+def test_pages_hold_everything_once_in_order(
+    alerts: list[Alert], province: Any, monkeypatch: pytest.MonkeyPatch, sort: str, gathered: int
+) -> None:
+    monkeypatch.setattr(scanning, "GATHERED", gathered)
     for found in asked(province):
         expected = [alert.pk for alert in sorted(plainly(found), key=KEYS[sort], reverse=True)]
         got: list[int] = []
@@ -124,11 +127,12 @@ def test_counting_stops_at_its_bound(alerts: list[Alert]) -> None:
     assert scanning.count(Criteria(), 150) == 150
 
 
-@pytest.mark.parametrize("sparse", [0, 2_000])
+@pytest.mark.parametrize(("sparse", "gathered"), [(0, 20_000), (2_000, 20_000), (2_000, 5)])
 def test_content_is_searched_within_the_other_conditions(
-    alerts: list[Alert], province: Any, monkeypatch: pytest.MonkeyPatch, sparse: int
+    alerts: list[Alert], province: Any, monkeypatch: pytest.MonkeyPatch, sparse: int, gathered: int
 ) -> None:
     monkeypatch.setattr(leads, "SPARSE", sparse)
+    monkeypatch.setattr(scanning, "GATHERED", gathered)
     monkeypatch.setattr(scanning, "_PORTIONS", (10, 20, 40))
     for found in asked(province):
         for texts in (("powershell",), ("mimikatz", "encoded"), ("power*",), ("web01 lsass",), ("nowhere",)):

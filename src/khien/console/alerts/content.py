@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
@@ -82,6 +82,18 @@ def match(texts: Iterable[str]) -> str:
         else:
             parts.append("(" + " <-> ".join(f"'{word}'" for word in found) + (":*)" if star else ")"))
     return (" AND " if connection.vendor == "sqlite" else " & ").join(parts)
+
+
+def reading(ids: Sequence[int], texts: Sequence[str]) -> Iterator[int]:
+    """Which of a few alerts have all of some texts in one finding, by reading their findings."""
+    from khien.console.alerts.models import AlertFinding
+
+    asked = [(" ".join(found), text.rstrip().endswith("*")) for text in texts if (found := words(text))]
+    rows = AlertFinding.objects.filter(alert_id__in=ids).values_list("alert_id", "alert__title", "record")
+    for pk, title, record in rows:
+        text = f" {' '.join(words_of_finding(title, record))} "
+        if all((f" {phrase}" if star else f" {phrase} ") in text for phrase, star in asked):
+            yield pk
 
 
 def condition() -> str:

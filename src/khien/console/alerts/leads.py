@@ -53,21 +53,36 @@ class Lead:
 
 def choose(found: Criteria, need: int) -> Lead:
     """The lead under which `need` alerts are found with the least looked at."""
+    leads, matching, _ = _weighed(found)
+    return min(leads, key=lambda lead: lead.cost(min(matching / max(lead.size, 1), 1), need))
+
+
+def share(found: Criteria) -> float:
+    """About which share of all alerts match."""
+    _, matching, in_all = _weighed(found)
+    return matching / in_all
+
+
+def everything() -> int:
+    """How many alerts there are."""
+    return sum(_totals().values())
+
+
+def _weighed(found: Criteria) -> tuple[list[Lead], float, int]:
+    """The leads there are, about how many alerts match, and how many there are in all."""
     totals = _totals()
-    everything = max(sum(totals.values()), 1)
-    matching = sum(
+    in_all = max(sum(totals.values()), 1)
+    matching: float = sum(
         n
         for (unit, level, status), n in totals.items()
         if _fits(found, "unit_id", unit or None) and _fits(found, "level", level) and _fits(found, "status", status)
     )
-    share = matching / everything
-    leads = list(_tallied(found, totals, everything))
+    leads = list(_tallied(found, totals, in_all))
     for lead in _counted(found):
         # Further conditions thin out what the others find.
-        share *= min(lead.size / everything, 1)
+        matching *= min(lead.size / in_all, 1)
         leads.append(lead)
-    expected = share * everything
-    return min(leads, key=lambda lead: lead.cost(min(expected / max(lead.size, 1), 1), need))
+    return leads, matching, in_all
 
 
 def sparse(found: Criteria) -> Lead | None:

@@ -20,6 +20,7 @@ from khien.console.units.models import Unit
 BARS = 60
 USUAL_DAYS = 7
 MOST = 10_000
+MOST_GROUPED = 5_000
 MOST_GROUPS = 200
 _TALLIED = {"unit_id", "level", "status"}
 
@@ -102,7 +103,7 @@ def histogram(found: Criteria, counted: int, *, now: datetime | None = None) -> 
 
 
 def groups(found: Criteria, by: str) -> tuple[list[Group], bool]:
-    """The largest groups among the newest 10,000 that match, and whether there are more alerts than those."""
+    """The largest groups among the newest 5,000 that match, and whether there are more alerts than those."""
     if found.is_empty:
         return [], False
     column = {"rule": "rule_id", "entity": "entity_value", "unit": "unit_id", "level": "level", "day": _day()}[by]
@@ -113,7 +114,7 @@ def groups(found: Criteria, by: str) -> tuple[list[Group], bool]:
         marks = ", ".join(["%s"] * len(ids)) or "NULL"
         inner, values = f"SELECT last_at, id, level, {source} AS shared FROM alerts_alert WHERE id IN ({marks})", ids  # noqa: S608
     else:
-        inner, values = scanning.latest(found, f"last_at, id, level, {source} AS shared", MOST)
+        inner, values = scanning.latest(found, f"last_at, id, level, {source} AS shared", MOST_GROUPED)
         reached = False
     key = "shared" if by != "day" else column
     sql = (
@@ -123,7 +124,7 @@ def groups(found: Criteria, by: str) -> tuple[list[Group], bool]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         rows = cursor.fetchall()
-    reached = reached or sum(row[1] for row in rows) >= MOST
+    reached = reached or len(rows) == MOST_GROUPS or sum(row[1] for row in rows) >= MOST_GROUPED
     return _named(rows, by), reached
 
 
