@@ -84,7 +84,7 @@ def fill(n: int, *, end: datetime | None = None) -> float:
     end = end or datetime.now(UTC)
     with transaction.atomic():
         units, people = province()
-    stream = parts(units, [person.pk for person in people], n, end)
+    stream = parts(units, [person.pk for person in people], n, end, connection.vendor != "sqlite")
     SeenRule.objects.bulk_create(
         (
             SeenRule(rule_id=rule_id, title=title, level=level, tags=json.loads(tags))
@@ -147,7 +147,7 @@ def _fill_sqlite(stream: Iterator[list[Any]]) -> Counter[tally.Cell]:
         )
         raw.executemany(
             "INSERT INTO alerts_content (rowid, words) VALUES (?, ?)",
-            [(content.row_of(row[0], 0), " ".join(found)) for row, _, found in part],
+            [(content.row_of(row[0], 0), found) for row, _, found in part],
         )
         raw.execute("COMMIT")
         cells.update(tally.cell(row[19], row[11], row[6], row[7]) for row, _, _ in part)
@@ -176,7 +176,7 @@ def _fill_postgresql(stream: Iterator[list[Any]]) -> Counter[tally.Cell]:
                     out.write_row((row[0], 0, record))
             with cursor.copy("COPY alerts_content (rowid, words) FROM STDIN") as out:
                 for row, _, found in part:
-                    out.write_row((content.row_of(row[0], 0), content.vector(found)))
+                    out.write_row((content.row_of(row[0], 0), found))
             cells.update(tally.cell(row[19], row[11], row[6], row[7]) for row, _, _ in part)
         cursor.execute(
             "SELECT setval(pg_get_serial_sequence('alerts_alert', 'id'), (SELECT max(id) FROM alerts_alert))"

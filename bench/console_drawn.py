@@ -95,34 +95,44 @@ class Alerts:
     def _drawn(self, sums: list[float]) -> int:
         return bisect(sums, self.lot.random() * sums[-1])
 
-    def rows(self, start: int, stop: int, n: int, end: datetime) -> Iterator[tuple[tuple[Any, ...], str, list[str]]]:
-        """Those numbered from `start` to before `stop` of `n`: (alert's row with its id, the finding's record, its words)."""
+    def rows(self, start: int, stop: int, n: int, end: datetime) -> Iterator[tuple[tuple[Any, ...], str, str]]:
+        """Those numbered from `start` to before `stop` of `n`: (alert's row with its id, the finding's record, its words).
+
+        The words are those that `content.words_of_finding` gives, put together from parts that were split once.
+        """
         lot = self.lot
+        draw, bits = lot.random, lot.getrandbits
         step = DAYS * 86400 / max(n, 1)
+        titles = [" ".join(content.words(f"{title} {rule_id}")) for rule_id, title, _, _ in self.rules]
+        tools = [" ".join(content.words(f"{tool} {flags}")) for tool, flags in zip(TOOLS, FLAGS, strict=True)]
         for number in range(start, stop):
-            at = end - timedelta(seconds=(n - number) * step - lot.random() * 3600)
-            at = min(at, end).replace(microsecond=lot.randrange(1, 1_000_000))
-            rule_id, title, level, tags = self.rules[self._drawn(self.rule_sums)]
+            age = (n - number) * step
+            at = min(end - timedelta(seconds=age - draw() * 3600), end).replace(microsecond=1 + int(draw() * 999_999))
+            rule = self._drawn(self.rule_sums)
+            rule_id, title, level, tags = self.rules[rule]
             unit = self._drawn(self.unit_sums)
-            host = f"u{unit:02d}-pc-{self._drawn(self.host_sums):04d}"
-            old = (n - number) * step > 2 * 86400
-            status = lot.choices((0, 1, 2), (1, 3, 96) if old else (80, 15, 5))[0]
-            owner = lot.choice(self.owners) if status else None
-            verdict = lot.choices(("false_positive", "benign", "true_positive"), (55, 40, 5))[0] if status == 2 else ""
+            place = self._drawn(self.host_sums)
+            host = f"u{unit:02d}-pc-{place:04d}"
+            status = bisect((0.01, 0.04) if age > 2 * 86400 else (0.8, 0.95), draw())
+            owner = self.owners[int(draw() * len(self.owners))] if status else None
+            verdict = ("false_positive", "benign", "true_positive")[bisect((0.55, 0.95), draw())] if status == 2 else ""
             pk = 1 + number
-            count = int(lot.paretovariate(1.2))
-            tool = lot.randrange(len(TOOLS))
-            word = lot.choice(WORDS)
-            command = f"{TOOLS[tool]} {FLAGS[tool]} C:\\\\Users\\\\{word}\\\\{lot.choice(WORDS)}.dat {lot.getrandbits(64):016x}"
-            event = (
-                f'"EventID": 4688, "Channel": "Security", "Computer": "{host}", "User": "SYT\\\\{word}", "Image": "C:\\\\Windows\\\\System32\\\\{TOOLS[tool]}",'
-                f' "ParentImage": "C:\\\\Windows\\\\explorer.exe", "CommandLine": "{command}", "ProcessGuid": "{{{lot.getrandbits(128):032x}}}", "IntegrityLevel": "High"'
-            )
+            count = int((1 - draw()) ** (-1 / 1.2))
+            tool = int(draw() * len(TOOLS))
+            word, file = WORDS[int(draw() * len(WORDS))], WORDS[int(draw() * len(WORDS))]
+            token, guid = f"{bits(64):016x}", f"{bits(128):032x}"
+            command = f"{TOOLS[tool]} {FLAGS[tool]} C:\\\\Users\\\\{word}\\\\{file}.dat {token}"
             record = (
                 f'{{"rule_id": "{rule_id}", "title": "{title}", "level": "high", "status": "stable", "tags": {tags}, "logsource": {{"product": "windows", "category": "process_creation", "service": ""}},'
-                f' "time": "{at.isoformat()}", "host": "{host}", "user": "{word}", "path": "spool", "record": {pk}, "matched": [{{"field": "CommandLine", "value": "{command}", "pattern": "*"}}], "event": {{{event}}}, "events": []}}'
+                f' "time": "{at.isoformat()}", "host": "{host}", "user": "{word}", "path": "spool", "record": {pk}, "matched": [{{"field": "CommandLine", "value": "{command}", "pattern": "*"}}], "event": {{'
+                f'"EventID": 4688, "Channel": "Security", "Computer": "{host}", "User": "SYT\\\\{word}", "Image": "C:\\\\Windows\\\\System32\\\\{TOOLS[tool]}",'
+                f' "ParentImage": "C:\\\\Windows\\\\explorer.exe", "CommandLine": "{command}", "ProcessGuid": "{{{guid}}}", "IntegrityLevel": "High"}}, "events": []}}'
             )
-            found = content.words(f"{title} {rule_id} {host} {word} 4688 Security {event}")
+            named = f"u{unit:02d} pc {place:04d}"
+            found = (
+                f"{titles[rule]} {named} {word} 4688 security {named} syt {word} c windows system32 {TOOLS[tool][:-4]} exe"
+                f" c windows explorer exe {tools[tool]} c users {word} {file} dat {token} {guid} high"
+            )
             key = f"{pk:032x}"
             row = (
                 pk,
@@ -153,16 +163,20 @@ class Alerts:
             yield row, record, found
 
 
-def _part(given: tuple[list[int], list[int], int, int, datetime]) -> list[tuple[tuple[Any, ...], str, list[str]]]:
-    units, owners, start, n, end = given
-    return list(Alerts(units, owners, seed=start).rows(start, min(start + PART, n), n, end))
+def _part(given: tuple[list[int], list[int], int, int, datetime, bool]) -> list[tuple[tuple[Any, ...], str, str]]:
+    units, owners, start, n, end, vectors = given
+    drawn = Alerts(units, owners, seed=start).rows(start, min(start + PART, n), n, end)
+    return [(row, record, content.vector(words.split()) if vectors else words) for row, record, words in drawn]
 
 
-def parts(units: list[int], owners: list[int], n: int, end: datetime) -> Iterator[list[Any]]:
-    """All of them in parts, drawn by a process of its own while another part is being written."""
+def parts(units: list[int], owners: list[int], n: int, end: datetime, vectors: bool) -> Iterator[list[Any]]:
+    """All of them in parts, drawn by a process of its own while another part is being written.
+
+    Words are joined by spaces, or with `vectors` as PostgreSQL writes a tsvector.
+    """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        waiting = [pool.submit(_part, (units, owners, 0, n, end))]
+        waiting = [pool.submit(_part, (units, owners, 0, n, end, vectors))]
         for start in range(PART, n + PART, PART):
             if start < n:
-                waiting.append(pool.submit(_part, (units, owners, start, n, end)))
+                waiting.append(pool.submit(_part, (units, owners, start, n, end, vectors)))
             yield waiting.pop(0).result()
