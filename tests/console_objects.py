@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from khien.console.accounts.invitations import invite
 from khien.console.accounts.keys import create_key
-from khien.console.alerts.models import RuleException, SavedView
+from khien.console.alerts.models import BulkAction, RuleException, SavedView
 from khien.console.alerts.services import create_alert
 from khien.console.api.models import Webhook
 from khien.console.audit.models import Entry
@@ -175,6 +175,7 @@ MAKERS: dict[str, Callable[[Any, Made], Any]] = {
     "webhook": lambda p, made: Webhook.objects.create(
         owner=p.health, name="SIEM", url="https://siem.example/", events=["task.*"], secret="x"
     ),
+    "undo": lambda p, made: BulkAction.objects.latest("pk"),
     "audit_entry": lambda p, made: Entry.objects.first(),
 }
 

@@ -60,16 +60,18 @@ def test_a_wrong_key_takes_as_long_for_a_known_source_as_for_an_unknown_one() ->
     assert ring.source(f"Bearer {key.encoded}".encode())
     assert ring.source(f"Bearer web:{key.secret}".encode())
 
-    def seconds(name: str) -> float:
-        shown = f"ApiKey {new_key(name).encoded}".encode()
+    def seconds(shown: bytes) -> float:
         times = []
-        for _ in range(2000):
+        for _ in range(1000):
             started = time.perf_counter()
             ring.source(shown)
             times.append(time.perf_counter() - started)
         return statistics.median(times)
 
-    assert seconds("web") == pytest.approx(seconds("nob"), rel=0.5)
+    known, unknown = (f"ApiKey {new_key(name).encoded}".encode() for name in ("web", "nob"))
+    # By turns, and the best of each: a busy machine slows one or the other down for a while.
+    turns = [(seconds(known), seconds(unknown)) for _ in range(8)]
+    assert min(turn[0] for turn in turns) == pytest.approx(min(turn[1] for turn in turns), rel=0.5)
 
 
 def test_neither_keys_nor_events_are_logged(tmp_path: Path) -> None:

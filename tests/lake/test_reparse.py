@@ -52,7 +52,9 @@ def unparsed(*texts: str, sequence: int = 1, first: int = 1, **given: Any) -> li
 
 def rows(lake: Lake, columns: str) -> list[tuple[Any, ...]]:
     files = [f"{lake.storage.uri}/events/{file.path}" for file in lake.files(EVENTS)]
-    return duckdb.sql(
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection.execute(
         f"SELECT {columns} FROM read_parquet({files}, hive_partitioning = true) ORDER BY spool"
     ).fetchall()
 

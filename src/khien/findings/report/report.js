@@ -1,9 +1,9 @@
 /* Opens the report: reads the data, draws everything, answers the keyboard. */
 const refresh = () => {
-  const held = current >= 0 && !$("panel").hidden ? shown[current] : null;
+  const held = current >= 0 ? shown[current] : null, opened = !$("panel").hidden;
   evaluate();
   current = held === null ? -1 : shown.indexOf(held);
-  if (held !== null && current < 0) close();
+  if (opened && current < 0) close();
   drawFilters();
   drawTimeline();
   drawAttack();
@@ -12,7 +12,7 @@ const refresh = () => {
   drawRanking("rules", "rule", 0, RULE, (value) => rules[value].title);
   if (current < 0) $("scroller").scrollTop = 0;
   drawRows();
-  if (current >= 0) { showPlace(current); open(current); }
+  if (current >= 0) { showPlace(current); if (opened) open(current); }
   toAddress();
 };
 
