@@ -131,7 +131,7 @@ if (queue) {
       : selected.size === 1 ? words.selected_one : put(words.selected_many, shown(selected.size));
     const more = $("[data-select-all]", bar);
     more.hidden = all || !(found.length && selected.size >= found.length && (next || Number(count) > found.length));
-    more.textContent = bar.dataset.selectAll.replace("%(n)s", countText || "");
+    more.textContent = bar.dataset.matchText.replace("%(n)s", countText || "");
   };
   const tick = (row, on) => {
     all = false;
