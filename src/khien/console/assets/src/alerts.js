@@ -282,7 +282,9 @@ if (queue) {
 
   /* Keys */
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || window.khien.typing(event.target) || $("dialog[open]")) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
+    /* A box that was ticked is no place to write in. */
+    if (window.khien.typing(event.target) && !event.target.matches("#alert-list [type=checkbox]")) return;
     const on = event.target.closest("a, button, summary");
     const key = event.key;
     if (key === "j" || (key === "ArrowDown" && !on)) step(1);
