@@ -61,7 +61,7 @@ layers: $(STAMP)
 test: setup packages lint types layers
 	$(BIN)/pytest -m "not slow"
 	$(BIN)/pytest -m slow
-	$(BIN)/python tests/postgres.py $(BIN)/pytest tests/console
+	$(BIN)/python tests/postgres.py $(BIN)/pytest tests/console -m "not slow"
 
 # What tests drive that is no Python: a browser, senders of logs, and what PDF files are set with and looked into by. Debian's packages, installed when root and missing.
 DEBIAN := chromium fonts-dejavu-core rsyslog rsyslog-gnutls rsyslog-elasticsearch curl zstd fonts-croscore libpango-1.0-0 libpangoft2-1.0-0 poppler-utils gettext postgresql
