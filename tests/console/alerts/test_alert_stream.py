@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
@@ -21,10 +22,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(arrivals, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(arrivals, "CHECK_SECONDS", 0.3)
-    monkeypatch.setattr(arrivals, "watch", arrivals.Watch())
+    watch = arrivals.Watch()
+    monkeypatch.setattr(arrivals, "watch", watch)
+    yield
+    watch._thread.submit(connections.close_all).result()
 
 
 def listener(client: Client, user: User, **state: str) -> Listener:
