@@ -155,7 +155,18 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path) -> None:
     assert "cannot be written" in _refused("serve", "--data", str(tmp_path / "file" / "console"))
     assert "khien console migrate" in _refused("serve", *data, "--no-migrate", "--port", str(_port()))
     wrong = _refused("serve", *data, "--port", str(_port()), KHIEN_DATABASE_URL="postgres://nobody@127.0.0.1:1/none")
+    assert "Connection refused" in wrong
     assert "KHIEN_DATABASE_URL" in wrong
+    assert "no address of a database" in _refused("migrate", *data, KHIEN_DATABASE_URL="nonsense://x")
+
+
+def test_looking_at_a_trail_makes_no_folder(tmp_path: Path) -> None:
+    khien = str(Path(sys.executable).with_name("khien"))
+    command = [khien, "audit", "verify", "--data", str(tmp_path / "none")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "there is no such data folder" in done.stderr
+    assert not (tmp_path / "none").exists()
 
 
 _FILL = """

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from khien.cli.console import DataOption, set_up
-from khien.errors import KhienError
+from khien.errors import KhienError, UsageError
 
 app = typer.Typer(help="The audit trail.", no_args_is_help=True)
 
@@ -26,6 +26,8 @@ def verify(
     ] = None,
 ) -> None:
     """Check the whole chain of the audit trail. Exit code 1 when an entry was changed, taken out or cut off."""
+    if data is not None and not data.is_dir():
+        raise UsageError("there is no such data folder", str(data), "Mend --data")
     set_up(data)
     from django.db import DatabaseError
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -37,11 +38,17 @@ def choose(data: Path | None, live: Path | None = None) -> Path:
 
 
 def set_up(data: Path | None, live: Path | None = None) -> None:
-    """Load Django with the console's settings."""
+    """Load Django with the console's settings. Raises UsageError for a database address that is none."""
+    import dj_database_url
     import django
 
     choose(data, live)
-    django.setup()
+    try:
+        django.setup()
+    except (dj_database_url.ParseError, dj_database_url.UnknownSchemeError) as error:
+        raise UsageError(
+            "this is no address of a database", "KHIEN_DATABASE_URL", "Write postgres://user@host/name, or leave it out"
+        ) from error
 
 
 @app.command()
@@ -290,5 +297,12 @@ def _tables(migrating: bool) -> None:
         return
     if not migrating and not done.stderr.strip():
         raise UsageError("the database has the tables of another version", "", "Run: khien console migrate")
-    reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-    raise UsageError(f"the database cannot be used: {reason[0]}", "", "Look at KHIEN_DATABASE_URL and the data folder")
+    raise UsageError(
+        f"the database cannot be used: {_reason(done.stderr)}", "", "Look at KHIEN_DATABASE_URL and the data folder"
+    )
+
+
+def _reason(said: str) -> str:
+    """Of what a failed process said, what went wrong: the last error's first line, without its type."""
+    lines = [line for line in said.splitlines() if re.match(r"[\w.]+(Error|Exception)\w*: |CommandError: ", line)]
+    return lines[-1].partition(": ")[2] if lines else (said.strip().splitlines() or ["no reason given"])[-1].strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -151,7 +152,7 @@ class Column:
         return found
 
 
-class Importer:
+class Importer(ABC):
     """Writes rows of one kind. `key`: the column that says which thing a row is about; "" where all rows are new."""
 
     name: ClassVar[str]
@@ -175,8 +176,8 @@ class Importer:
         return set()
 
     def current(self, thing: Any) -> dict[str, Any]:
-        """A thing's values by column."""
-        raise NotImplementedError
+        """A thing's values by column; of a kind whose rows are all new there is no such thing."""
+        return {}
 
     def check(self, known: Known, thing: Any | None, values: Mapping[str, Any]) -> dict[str, str]:
         """What is wrong with a row whose cells are right, by column."""
@@ -186,9 +187,9 @@ class Importer:
         """Rows in the order to be written; each has `values`."""
         return list(rows)
 
+    @abstractmethod
     def apply(self, by: User, thing: Any | None, values: Mapping[str, Any], changed: set[str]) -> None:
         """Write a row by its app's services. `thing`: None for a new one."""
-        raise NotImplementedError
 
 
 def sees_all(user: User) -> bool:
