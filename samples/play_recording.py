@@ -3,7 +3,7 @@
     python samples/play_recording.py LIVE_FOLDER [--speed 60] [--rounds 0]
 
 Windows records go by `_bulk` with the key of their unit, syslog by TCP, connections by HTTP, and the web server's and
-the audit log are files that grow. Four hours with the whole attack in them are played again and again, each time
+the audit log are files that grow. Three hours, from just before the attack on, are played again and again, each time
 against another office. `write_sources` makes the sources file that fits.
 """
 
@@ -27,7 +27,7 @@ from pathlib import Path
 from khien.collect.keys import new_key
 
 DAY = Path(__file__).parent / "province-day"
-FIRST, LAST = datetime(2026, 3, 2, 1, 29, tzinfo=UTC), datetime(2026, 3, 2, 5, 20, tzinfo=UTC)
+FIRST, LAST = datetime(2026, 3, 2, 2, 13, tzinfo=UTC), datetime(2026, 3, 2, 5, 20, tzinfo=UTC)
 UNITS = ("so-y-te", "so-tai-chinh", "so-giao-duc", "van-phong")
 PORTAL = "van-phong"
 KEYS = "sample-keys.json"
@@ -83,7 +83,7 @@ def write_sources(folder: Path, http: int, syslog: int) -> None:
 
 
 def pieces() -> list[Piece]:
-    """The four hours, in order of time."""
+    """The three hours, in order of time."""
     found: list[Piece] = []
 
     def add(stream: str, text: str, at: datetime) -> None:
