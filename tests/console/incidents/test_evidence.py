@@ -215,6 +215,43 @@ def test_evidence_goes_with_its_incident_when_that_is_merged(province, opened):
         _add(province.analyst, source, _upload(b"3"))
 
 
+class _Meanwhile(SimpleUploadedFile):
+    """An upload during whose arrival something happens."""
+
+    def __init__(self, content: bytes, happens) -> None:
+        super().__init__("late.log", content)
+        self.happens = happens
+
+    def chunks(self, chunk_size=None):
+        yield from super().chunks(chunk_size)
+        self.happens()
+
+
+def test_what_arrives_for_an_incident_merged_meanwhile_leaves_nothing(province, opened, own_folder):
+    source, target = opened(), opened()
+    late = _Meanwhile(b"late", lambda: merging.merge(province.analyst, source.pk, source.version, target.pk))
+    with pytest.raises(ValidationError, match="merged"):
+        _add(province.analyst, source, _upload(b"before"), late)
+    assert [path for path in own_folder.rglob("*") if path.is_file()] == []
+    assert not StoredFile.objects.exists()
+
+
+def test_one_wrong_file_among_several_leaves_nothing_of_the_others(province, opened, own_folder):
+    with pytest.raises(ValidationError, match="empty"):
+        _add(province.analyst, opened(), _upload(b"good"), _upload(b""))
+    assert [path for path in own_folder.rglob("*") if path.is_file()] == []
+    assert not StoredFile.objects.exists()
+
+
+def test_what_lies_there_already_stays_when_an_upload_is_refused(province, opened):
+    source, target = opened(), opened()
+    kept = _add(province.analyst, target, _upload(b"same"))[0]
+    late = _Meanwhile(b"same", lambda: merging.merge(province.analyst, source.pk, source.version, target.pk))
+    with pytest.raises(ValidationError, match="merged"):
+        _add(province.analyst, source, late)
+    assert files.is_intact(kept.file)
+
+
 def test_roles_and_units_bound_who_may_do_what(province, opened):
     incident = opened(by=province.health, unit="so-y-te")
     evidence = _add(province.health, incident)[0]

@@ -8,7 +8,9 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,47 +36,93 @@ def folder() -> Path:
     return Path(settings.DATA) / "files"
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An upload that has arrived, hashed and synced, and is not kept yet. `part`: where its bytes lie."""
+
+    part: Path
+    sha256: str
+    size: int
+    name: str
+    content_type: str
+
+
+@contextmanager
+def received(uploads: Iterable[UploadedFile], *, most: int = MOST_BYTES) -> Iterator[list[Received]]:
+    """Uploads beside those that are kept; which of them `keep` has not taken by the end, are gone again.
+
+    Raises ValidationError when one is empty, larger than `most` bytes, or finds no room.
+    """
+    arrived: list[Received] = []
+    try:
+        for upload in uploads:
+            arrived.append(_receive(upload, most))  # noqa: PERF401 - those before one that fails are to be known
+        yield arrived
+    finally:
+        for each in arrived:
+            each.part.unlink(missing_ok=True)
+
+
+def keep(upload: Received, by: User | None) -> StoredFile:
+    """Keep what was received. Raises ValidationError when there is no room."""
+    path = path_of(upload.sha256)
+    with _room(upload.name):
+        path.parent.mkdir(exist_ok=True, mode=0o750)
+        if not path.exists():
+            upload.part.chmod(0o440)
+            upload.part.rename(path)
+            _sync(path.parent)
+    return StoredFile.objects.create(
+        sha256=upload.sha256,
+        size=upload.size,
+        name=safe_name(upload.name),
+        content_type=upload.content_type,
+        uploaded_by=by,
+    )
+
+
 def store(upload: UploadedFile, by: User | None, *, most: int = MOST_BYTES) -> StoredFile:
-    """Keep an upload. Raises ValidationError when it is empty, larger than `most` bytes, or finds no room."""
-    place = folder()
-    place.mkdir(parents=True, exist_ok=True, mode=0o750)
+    """Receive an upload and keep it. Raises ValidationError as `received` does."""
+    with received([upload], most=most) as (arrived,):
+        return keep(arrived, by)
+
+
+def _receive(upload: UploadedFile, most: int) -> Received:
+    place, name = folder(), upload.name or ""
     part = place / f".{uuid.uuid4().hex}.part"
     sha, size = hashlib.sha256(), 0
     try:
-        with part.open("xb") as out:
-            for chunk in upload.chunks():
-                size += len(chunk)
-                if size > most:
-                    raise ValidationError(
-                        _("The file %(name)s is larger than %(most)s MB.") % {"name": upload.name, "most": most >> 20}
-                    )
-                sha.update(chunk)
-                out.write(chunk)
-            out.flush()
-            os.fsync(out.fileno())
+        with _room(name):
+            place.mkdir(parents=True, exist_ok=True, mode=0o750)
+            with part.open("xb") as out:
+                for chunk in upload.chunks():
+                    size += len(chunk)
+                    if size > most:
+                        raise ValidationError(
+                            _("The file %(name)s is larger than %(most)s MB.") % {"name": name, "most": most >> 20}
+                        )
+                    sha.update(chunk)
+                    out.write(chunk)
+                out.flush()
+                os.fsync(out.fileno())
         if not size:
-            raise ValidationError(_("The file %(name)s is empty.") % {"name": upload.name})
-        path = path_of(sha.hexdigest())
-        path.parent.mkdir(exist_ok=True, mode=0o750)
-        if path.exists():
-            part.unlink()
-        else:
-            part.chmod(0o440)
-            part.rename(path)
-            _sync(path.parent)
+            raise ValidationError(_("The file %(name)s is empty.") % {"name": name})
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    kind = (upload.content_type or "application/octet-stream").replace("\0", "")
+    return Received(part, sha.hexdigest(), size, name, kind[:120])
+
+
+@contextmanager
+def _room(name: str) -> Iterator[None]:
+    """A full disk becomes a ValidationError."""
+    try:
+        yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise ValidationError(_("There is no room left to keep the file %(name)s.") % {"name": upload.name}) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return StoredFile.objects.create(
-        sha256=sha.hexdigest(),
-        size=size,
-        name=safe_name(upload.name or ""),
-        content_type=(upload.content_type or "application/octet-stream")[:120],
-        uploaded_by=by,
-    )
+        raise ValidationError(_("There is no room left to keep the file %(name)s.") % {"name": name}) from error
 
 
 def path_of(sha256: str) -> Path:

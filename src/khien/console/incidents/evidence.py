@@ -59,7 +59,8 @@ def add_evidence(
 ) -> list[Added]:
     """Keep uploads as evidence of an incident. Needs `incidents.work`. Raises ValidationError; then none is kept.
 
-    The bytes are hashed and written before the incident is held, so that a gigabyte holds up nobody.
+    The bytes are hashed and written before the incident is held, so that a gigabyte holds up nobody; they get their
+    place once it is.
     """
     demand(by, "incidents.work")
     unmerged(Incident.objects.visible_to(by).get(pk=incident_pk))
@@ -69,12 +70,12 @@ def add_evidence(
         raise ValidationError({"files": _("Upload at most %(most)s files at once.") % {"most": MOST_FILES}})
     demand_past(collected_at, "collected_at")
     _demand_words(description=description, collected_where=collected_where)
-    stored = [files.store(upload, by) for upload in uploads]
-    with transaction.atomic():
+    with files.received(uploads) as arrived, transaction.atomic():
         incident = unmerged(locked(Incident, incident_pk, None, by=by))
         number = _last_number(incident)
         added = []
-        for offset, each in enumerate(stored, 1):
+        for offset, upload in enumerate(arrived, 1):
+            each = files.keep(upload, by)
             evidence = Evidence.objects.create(
                 incident=incident,
                 number=number + offset,
