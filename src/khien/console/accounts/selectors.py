@@ -88,13 +88,14 @@ def filtered(people: UserQuerySet, given: dict[str, str]) -> UserQuerySet:
 
 def left_behind(person: User) -> dict[str, int]:
     """How many open alerts, incidents and tasks wait for a person; only counts, whoever asks."""
-    from khien.console.alerts.models import Alert, Status
+    from khien.console.alerts.criteria import OPEN as UNDECIDED
+    from khien.console.alerts.models import Alert
     from khien.console.directives.models import Task
     from khien.console.directives.models.tasks import OPEN
     from khien.console.incidents.models import WORKING, Incident
 
     return {
-        "alerts": Alert.objects.filter(owner=person).exclude(status=Status.CLOSED).count(),
+        "alerts": Alert.objects.filter(owner=person, status__in=UNDECIDED).count(),
         "incidents": Incident.objects.filter(leader=person, status__in=WORKING).count(),
         "tasks": Task.objects.filter(assignee=person, state__in=OPEN).count(),
     }

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from khien.console.accounts.access import needs
 from khien.console.accounts.models import User
-from khien.console.alerts.models import Alert, Status
+from khien.console.alerts.models import Alert
 from khien.console.directives.models import Directive, DirectiveState
 from khien.console.directives.selectors import work_of
 from khien.console.directives.steps import next_step
@@ -47,4 +47,4 @@ def _drafts_of(user: User) -> int:
 def _alerts_of(user: User) -> int:
     if not user.may("alerts.view"):
         return 0
-    return Alert.objects.visible_to(user).filter(owner=user.pk).exclude(status=Status.CLOSED).count()
+    return Alert.objects.visible_to(user).filter(owner=user.pk, status__in=OPEN).count()
