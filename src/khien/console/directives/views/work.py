@@ -10,6 +10,8 @@ from django.views.decorators.http import require_safe
 
 from khien.console.accounts.access import needs
 from khien.console.accounts.models import User
+from khien.console.alerts.criteria import OPEN
+from khien.console.alerts.models import Alert
 from khien.console.alerts.models import Alert
 from khien.console.directives.models import Directive, DirectiveState
 from khien.console.directives.selectors import work_of
