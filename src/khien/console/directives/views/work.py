@@ -12,7 +12,6 @@ from khien.console.accounts.access import needs
 from khien.console.accounts.models import User
 from khien.console.alerts.criteria import OPEN
 from khien.console.alerts.models import Alert
-from khien.console.alerts.models import Alert
 from khien.console.directives.models import Directive, DirectiveState
 from khien.console.directives.selectors import work_of
 from khien.console.directives.steps import next_step
