@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection
 from django.utils import timezone
 
+from console_threads import at_once
 from khien.console.accounts import people
 from khien.console.alerts import services as alerts
 from khien.console.alerts.making import create_alert
@@ -22,27 +20,6 @@ from khien.console.incidents import services as incidents
 from khien.console.incidents.models import Incident
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def at_once(*works: Callable[[], Any]) -> list[BaseException]:
-    """Run each in a thread of its own, one a tenth of a second after the other; what went wrong."""
-    wrong: list[BaseException] = []
-
-    def run(work: Callable[[], Any]) -> None:
-        try:
-            work()
-        except BaseException as error:
-            wrong.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.1)
-    for thread in threads:
-        thread.join(30)
-    return wrong
 
 
 def test_an_alert_is_closed_while_an_incident_is_opened_from_it(province: Any, monkeypatch: Any) -> None:

@@ -1,4 +1,8 @@
-"""Two people editing the same thing: the second is told, nothing is lost."""
+"""Two people editing the same thing: the second is told, nothing is lost.
+
+What looks before it writes (whether a code, a seat or a number is free, whether a unit is active) does both in one
+transaction that begins with `hold_trail`, or with `locked`, which calls it: such changes come one after the other.
+"""
 
 from __future__ import annotations
 

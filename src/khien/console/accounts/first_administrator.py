@@ -11,7 +11,7 @@ from django.db import transaction
 
 from khien.console.accounts.models import User
 from khien.console.accounts.roles import Role
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 from khien.console.units.models import Unit, UnitKind
 
 ACTOR = "khien console create-admin"
@@ -29,6 +29,7 @@ def create_administrator(email: str, name: str, unit: str = "") -> tuple[User, s
     email = User.objects.normalize_email(email).strip().lower()
     validate_email(email)
     with transaction.atomic():
+        hold_trail()
         user = User.objects.select_for_update(of=("self",)).filter(email=email).first()
         if user is None:
             place = Unit.objects.get(code=unit) if unit else _standing_office()

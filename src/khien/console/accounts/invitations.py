@@ -24,13 +24,15 @@ def invite(by: User, email: str, name: str, unit: Unit, role: str, title: str = 
     Raises ValidationError when somebody has an account with that e-mail.
     """
     demand(by, "users.manage")
-    unit = Unit.objects.visible_to(by).get(pk=unit.pk)
     email = User.objects.normalize_email(email).strip().lower()
-    if User.objects.filter(email=email).exists():
-        raise ValidationError({"email": _("Somebody has an account with this e-mail.")})
     token = secrets.token_urlsafe(32)
     with transaction.atomic():
         hold_trail()
+        unit = Unit.objects.visible_to(by).get(pk=unit.pk)
+        if not unit.is_active:
+            raise ValidationError({"unit": _("This unit is no longer active.")})
+        if User.objects.filter(email=email).exists():
+            raise ValidationError({"email": _("Somebody has an account with this e-mail.")})
         Invitation.objects.open().filter(email=email).update(revoked_at=timezone.now())
         invitation = Invitation(
             email=email,
@@ -82,7 +84,12 @@ def accept(token: str, password: str, *, name: str = "", phone: str = "", langua
     with transaction.atomic():
         hold_trail()
         held = Invitation.objects.open().select_for_update(of=("self",)).filter(token=digest(token)).first()
-        if held is None or User.objects.filter(email=held.email).exists() or not held.invited_by.may("users.manage"):
+        if (
+            held is None
+            or User.objects.filter(email=held.email).exists()
+            or not held.invited_by.may("users.manage")
+            or not held.unit.is_active
+        ):
             raise ValidationError(_("This invitation has been used, revoked or has expired. Ask for a new one."))
         user = User.objects.create_user(
             held.email,

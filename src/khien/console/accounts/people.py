@@ -37,8 +37,12 @@ def change_person(by: User, pk: int, version: int, values: Mapping[str, Any]) ->
         person = locked(User, pk, version, by=by)
         chosen = {name: values[name] for name in MANAGED if name in values}
         unit = chosen.get("unit")
-        if unit is not None and not Unit.objects.visible_to(by).filter(pk=unit.pk).exists():
-            raise ValidationError({"unit": _("There is no such unit.")})
+        if unit is not None:
+            unit = Unit.objects.visible_to(by).filter(pk=unit.pk).first()
+            if unit is None:
+                raise ValidationError({"unit": _("There is no such unit.")})
+            if unit.pk != person.unit_id and not unit.is_active:
+                raise ValidationError({"unit": _("This unit is no longer active.")})
         role = chosen.get("role", person.role)
         if role not in Role.values:
             raise ValidationError({"role": _("There is no such role.")})

@@ -76,10 +76,11 @@ def add_webhook(by: User, *, name: str, url: str, events: Iterable[str]) -> Webh
     wrong = [event for event in chosen if event.partition(".")[0] not in FAMILIES]
     if wrong or not chosen:
         raise ValidationError({"events": _("Events are like alert.*, incident.close, task.finish or directive.issue.")})
-    if Webhook.objects.filter(owner=by).count() >= MOST_HOOKS:
-        raise ValidationError(_("You have %(n)s webhooks already: remove one first.") % {"n": MOST_HOOKS})
     check_address(url)
     with transaction.atomic():
+        hold_trail()
+        if Webhook.objects.filter(owner=by).count() >= MOST_HOOKS:
+            raise ValidationError(_("You have %(n)s webhooks already: remove one first.") % {"n": MOST_HOOKS})
         hook = Webhook.objects.create(name=name, url=url, events=chosen, secret=secrets.token_urlsafe(32), owner=by)
         record(by, "webhook.add", hook, after={"name": name, "url": url, "events": chosen})
     return hook

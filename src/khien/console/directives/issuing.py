@@ -16,7 +16,7 @@ from django.utils.translation import gettext_noop
 
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 from khien.console.concurrency import locked
 from khien.console.directives import checking
 from khien.console.directives.models import (
@@ -83,9 +83,10 @@ def draft(
     """Draft a directive, and tell those who issue. `conclusion`: of a session that `by` sees."""
     demand(by, "sessions.prepare")
     demand_office(by)
-    if conclusion is not None and not Session.objects.visible_to(by).filter(pk=conclusion.session_id).exists():
-        raise Conclusion.DoesNotExist
     with transaction.atomic():
+        hold_trail()  # the conclusion is not taken out of its session meanwhile
+        if conclusion is not None:
+            conclusion = Conclusion.objects.get(pk=conclusion.pk, session__in=Session.objects.visible_to(by))
         directive = Directive(
             title=title.strip(), text=text, basis=basis, due_at=due_at, conclusion=conclusion, created_by=by
         )

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop
 
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 from khien.console.concurrency import locked
 from khien.console.directives.models import Directive, StepKind, Task, TaskStep
 from khien.console.directives.rights import people_of, who_see
@@ -43,6 +43,7 @@ def create_task(
     if not title.strip():
         raise ValidationError({"title": _("A task needs a title.")})
     with transaction.atomic():
+        hold_trail()  # the unit stays active, and the person in it
         if incident is not None:
             incident = _working(by, incident)
         _demand_unit(by, unit, incident)
@@ -75,7 +76,7 @@ def _working(by: User, incident: Incident) -> Incident:
 
 
 def _demand_unit(by: User, unit: Unit, incident: Incident | None) -> None:
-    if not unit.is_active:
+    if not Unit.objects.filter(pk=unit.pk, is_active=True).exists():
         raise ValidationError({"unit": _("This unit is no longer active.")})
     if Unit.objects.visible_to(by).filter(pk=unit.pk).exists():
         return
@@ -86,8 +87,8 @@ def _demand_unit(by: User, unit: Unit, incident: Incident | None) -> None:
 
 def demand_assignable(person: User, unit: Unit) -> None:
     """Raises ValidationError for a person who is not of the unit or one below, or may not work on tasks."""
-    below = Unit.objects.filter(path__startswith=unit.path, pk=person.unit_id).exists()
-    if not (below and person.may("tasks.work")):
+    now = User.objects.filter(pk=person.pk, unit__path__startswith=unit.path).first()
+    if now is None or not now.may("tasks.work"):
         raise ValidationError({"assignee": _("A task goes to a person of its unit or of one below.")})
 
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 from khien.console.concurrency import locked
 from khien.console.systems import identifiers
 from khien.console.systems.models import InformationSystem
@@ -29,6 +29,7 @@ def create_system(by: User, *, name: str, unit: Unit, code: str = "", **fields: 
     """A new system of a unit one sees. Without a code it gets one made of its name. Raises ValidationError."""
     demand(by, "systems.manage")
     with transaction.atomic():
+        hold_trail()  # the code stays free, and the unit active
         system = InformationSystem(name=name, unit=_unit(by, unit), code=code or _free_code(name), **fields)
         _check(system)
         system.save()

@@ -41,6 +41,7 @@ def create_unit(by: User, *, name: str, kind: UnitKind, parent: Unit | None, cod
     """A new unit below `parent`. Without a code it gets one made of its name. Raises ValidationError."""
     demand(by, "units.manage")
     with transaction.atomic():
+        hold_trail()  # the code stays free, and the unit above where and what it is
         parent = _place_for(by, parent)
         _may_give(by, kind)
         unit = Unit(name=name, kind=kind, parent=parent, code=code or _free_code(name), **fields)
@@ -153,7 +154,10 @@ def save_kind(by: User, pk: int | None, version: int | None, **fields: Any) -> U
 
 def locked_kind(pk: int | None, version: int | None) -> UnitKind:
     """A kind held until the end of the transaction, or a new one."""
-    return locked(UnitKind, pk, version) if pk else UnitKind()
+    if pk:
+        return locked(UnitKind, pk, version)
+    hold_trail()
+    return UnitKind()
 
 
 def _save(by: User, action: str, unit: Unit, before: dict[str, Any], **more: str) -> None:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
-from khien.console.audit.services import record
+from khien.console.audit.services import hold_trail, record
 from khien.console.concurrency import locked
 from khien.console.units.models import Appointment, Seat
 from khien.console.units.scoping import scope_ids
@@ -64,6 +64,7 @@ def appoint(by: User, **fields: Any) -> Appointment:
     """Give somebody a seat. `fields`: of FIELDS. Raises ValidationError when the seat of the chair is held."""
     _demand(by)
     with transaction.atomic():
+        hold_trail()  # one at a time, so that nobody takes a seat while another is looked at
         row = Appointment(**fields)
         _check(row)
         row.save()
