@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,27 @@ def _extracted(app: Path, folder: Path) -> list[tuple[str, str | None]]:
 @pytest.mark.parametrize("app", APPS, ids=lambda path: path.name)
 def test_no_text_lacks_its_vietnamese(app: Path, tmp_path: Path) -> None:
     known = _catalog(app)
-    missing = [name for name, context in _extracted(app, tmp_path) if not known.get((name, context))]
-    assert missing == []
+    wanted = set(_extracted(app, tmp_path))
+    assert [each for each in wanted if not known.get(each)] == []
+    assert [each for each in known if each not in wanted] == [], "no source has these any more"
+
+
+def test_a_text_has_one_translation_in_all_apps() -> None:
+    # The catalogs are one to Django: the first app's translation would stand in the pages of all.
+    found: dict[tuple[str, str | None], dict[str, str]] = defaultdict(dict)
+    for app in APPS:
+        for message, text in _catalog(app).items():
+            found[message][app.name] = text
+    assert {message: texts for message, texts in found.items() if len(set(texts.values())) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    "path", sorted(CONSOLE.glob("*/locale/vi/LC_MESSAGES/django.po")), ids=lambda path: path.parts[-5]
+)
+def test_a_catalog_has_the_plural_form_of_vietnamese_and_nothing_doubtful(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count('"Plural-Forms: nplurals=1; plural=0;\\n"') == 1
+    assert re.findall(r"^(?:#,.*\bfuzzy\b|#~|#\s*\|).*$", text, re.M) == []
 
 
 @pytest.mark.parametrize("app", APPS, ids=lambda path: path.name)

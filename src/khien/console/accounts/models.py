@@ -11,6 +11,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from khien.console.accounts.roles import CAPABILITIES, PRIVILEGED, Role
 from khien.console.units.scoping import UnitScopedQuerySet
@@ -141,7 +142,7 @@ class ApiKey(models.Model):
 
     public_id = models.CharField(max_length=16, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False)
-    name = models.CharField(_("name"), max_length=80)
+    name = models.CharField(pgettext_lazy("thing", "name"), max_length=80)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_keys")
     scopes = models.JSONField(_("scopes"), default=list)
     created_at = models.DateTimeField(default=timezone.now)

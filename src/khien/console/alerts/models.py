@@ -192,7 +192,7 @@ class SavedViewQuerySet(models.QuerySet["SavedView"]):
 class SavedView(models.Model):
     """A state of the queue's address by name, of one person or shared with all. `query`: without the leading `?`."""
 
-    name = models.CharField(_("name"), max_length=80)
+    name = models.CharField(pgettext_lazy("thing", "name"), max_length=80)
     query = models.TextField()
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="alert_views")
     shared = models.BooleanField(_("shared"), default=False)

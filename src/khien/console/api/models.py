@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class IdempotentAnswer(models.Model):
@@ -27,7 +28,7 @@ class IdempotentAnswer(models.Model):
 class Webhook(models.Model):
     """An address that is told of what happens, as far as its owner sees it. `events`: `alert.*`, `task.finish` ..."""
 
-    name = models.CharField(_("name"), max_length=80)
+    name = models.CharField(pgettext_lazy("thing", "name"), max_length=80)
     url = models.URLField(_("address"), max_length=500)
     events = models.JSONField(_("events"), default=list)
     secret = models.CharField(max_length=80)

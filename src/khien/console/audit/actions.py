@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext
+from django.utils.translation import pgettext, pgettext_lazy
 
 THINGS: dict[str, Promise] = {
     "account": _("Account"),
@@ -79,7 +79,7 @@ VERBS: dict[str, Promise] = {
     "edit": _("changed"),
     "end": _("ended"),
     "entry": _("entry written"),
-    "expire": _("expired"),
+    "expire": pgettext_lazy("audit action", "expired"),
     "export": _("exported"),
     "file": _("file added"),
     "finish": _("reported as finished"),
@@ -109,6 +109,7 @@ VERBS: dict[str, Promise] = {
     "reactivate": _("activated"),
     "recovery_code": _("recovery code used"),
     "refuse": _("more time refused"),
+    "refuse_keys": _("codes or e-mails tried that lie out of sight"),
     "refuse_time": _("more time refused"),
     "relate": _("related"),
     "remind": _("reminded"),
@@ -123,7 +124,7 @@ VERBS: dict[str, Promise] = {
     "reset_link": _("new password link made"),
     "retry": _("tried again"),
     "return": _("sent back"),
-    "revoke": _("revoked"),
+    "revoke": pgettext_lazy("audit action", "revoked"),
     "save": _("saved"),
     "seal": _("sealed"),
     "send_back": _("sent back"),

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from khien.console.accounts.models import User
 from khien.console.units.scoping import UnitScopedQuerySet
@@ -44,7 +45,7 @@ class Entry(models.Model):
     action = models.CharField(_("action"), max_length=60)
     target_type = models.CharField(max_length=60, blank=True)
     target_id = models.CharField(max_length=64, blank=True)
-    target_text = models.CharField(_("what"), max_length=300, blank=True)
+    target_text = models.CharField(pgettext_lazy("audit", "what"), max_length=300, blank=True)
     address = models.CharField(_("from"), max_length=64, blank=True)
     agent = models.CharField(max_length=300, blank=True)
     before = models.JSONField(null=True)

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from khien.console.accounts.models import User
 from khien.console.frame.forms import Form
@@ -39,7 +40,7 @@ class ReportForm(Form):
     parent = _text(_("Parent agency"), most=200)
     number = forms.IntegerField(label=_("Number"), required=False, min_value=1, max_value=99_999)
     sign = _text(_("Sign after the number"), most=60)
-    place = _text(_("Place"), most=100)
+    place = _text(pgettext_lazy("document", "Place"), most=100)
     day = forms.DateField(label=_("Date"), required=False)
     position = _text(_("Signer's position"), most=120)
     signer = _text(_("Signer"), most=120)

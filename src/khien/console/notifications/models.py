@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from khien.console.accounts.models import User
@@ -147,9 +147,9 @@ class Mail(models.Model):
         null=True,
         blank=True,
         related_name="mails",
-        verbose_name=_("recipient"),
+        verbose_name=pgettext_lazy("mail", "recipient"),
     )
-    to = models.CharField(_("recipient"), max_length=320)
+    to = models.CharField(pgettext_lazy("mail", "recipient"), max_length=320)
     sender = models.CharField(max_length=320, blank=True)
     subject = models.CharField(_("subject"), max_length=300)
     text = models.TextField(blank=True)

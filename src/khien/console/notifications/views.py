@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -133,7 +133,7 @@ def preferences(request: HttpRequest) -> HttpResponse:
 
 _COLUMNS: list[tuple[Any, Any]] = [
     (lambda: _("Time"), "created_at"),
-    (lambda: _("Recipient"), "to"),
+    (lambda: pgettext("mail", "Recipient"), "to"),
     (lambda: _("Subject"), "subject"),
     (lambda: _("State"), lambda mail: mail.get_state_display()),
     (lambda: _("Sent"), "sent_at"),

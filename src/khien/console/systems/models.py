@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from khien.console.units.models import Unit
 from khien.console.units.scoping import UnitScopedQuerySet
@@ -21,7 +22,7 @@ class InformationSystem(models.Model):
     """A system of a unit. `hostnames`: names, `*` stands for any text; `address_ranges`: CIDR; a line each."""
 
     code = models.SlugField(_("code"), max_length=60, unique=True)
-    name = models.CharField(_("name"), max_length=200)
+    name = models.CharField(pgettext_lazy("thing", "name"), max_length=200)
     unit = models.ForeignKey(Unit, models.PROTECT, related_name="systems", verbose_name=_("unit"))
     level = models.PositiveSmallIntegerField(
         _("security level"), default=1, validators=[MinValueValidator(1), MaxValueValidator(5)]

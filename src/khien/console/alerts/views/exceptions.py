@@ -57,7 +57,12 @@ def listing(request: HttpRequest) -> HttpResponse:
 
 
 def _states() -> list[tuple[str, str]]:
-    return [("active", _("In force")), ("soon", _("Expiring within a week")), ("ended", _("Ended")), ("all", _("All"))]
+    return [
+        ("active", _("In force")),
+        ("soon", _("Expiring within a week")),
+        ("ended", pgettext("exception", "Ended")),
+        ("all", _("All")),
+    ]
 
 
 def _columns() -> list[tuple[str, Any]]:
@@ -77,7 +82,7 @@ def state_of(found: RuleException) -> tuple[str, str]:
     """The class and the word for the state of an exception."""
     now = timezone.now()
     if found.ended_at is not None and found.ended_by_id is not None:
-        return "", _("Ended")
+        return "", pgettext("exception", "Ended")
     if found.ended_at is not None or found.expires_at <= now:
         return "", _("Expired")
     if found.expires_at <= now + exceptions.REMIND_BEFORE:

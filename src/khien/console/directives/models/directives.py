@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from khien.console.directives.models.sessions import Conclusion
 from khien.console.units.office import directive_sign
@@ -41,7 +42,7 @@ class Directive(models.Model):
     number = models.PositiveIntegerField(_("number"), null=True, blank=True)
     year = models.PositiveSmallIntegerField(null=True, blank=True)
     sign = models.CharField(_("sign"), max_length=40, default=directive_sign)
-    title = models.CharField(_("title"), max_length=300)
+    title = models.CharField(pgettext_lazy("directive", "title"), max_length=300)
     basis = models.TextField(_("basis"), blank=True)
     text = models.TextField(_("text"))
     due_at = models.DateTimeField(_("due"))

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from khien.console.accounts.models import User
 from khien.console.directives.models.directives import Directive
@@ -22,7 +23,7 @@ class TaskState(models.TextChoices):
     """How far a task is."""
 
     SENT = "sent", _("Not accepted")
-    ACCEPTED = "accepted", _("In progress")
+    ACCEPTED = "accepted", pgettext_lazy("task", "In progress")
     FINISHED = "finished", _("To be checked")
     DONE = "done", _("Done")
     CANCELLED = "cancelled", _("Cancelled")

@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_POST, require_safe
 
 from khien.console.accounts.access import needs
@@ -74,7 +75,7 @@ def _columns() -> list[tuple[Any, Any]]:
 
     return [
         (_("Number"), "label"),
-        (_("Title"), "title"),
+        (pgettext("directive", "Title"), "title"),
         (_("State"), "get_state_display"),
         (_("Session"), lambda each: each.conclusion.session.number if each.conclusion else ""),
         (_("Issued"), "issued_at"),
@@ -83,7 +84,7 @@ def _columns() -> list[tuple[Any, Any]]:
         (_("Units"), lambda each: len(each.seen_tasks)),
         (_("Overdue"), count("overdue")),
         (_("Not accepted"), count("sent")),
-        (_("In progress"), count("accepted")),
+        (pgettext("task", "In progress"), count("accepted")),
         (_("To be checked"), count("finished")),
         (_("Done"), count("done")),
     ]

@@ -12,6 +12,7 @@ from django.db.models import Prefetch, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_POST, require_safe
 
 from khien.console.accounts.access import needs
@@ -51,7 +52,7 @@ def session_list(request: HttpRequest) -> HttpResponse:
         columns = [
             (_("Number"), "number"),
             (_("Kind"), "get_kind_display"),
-            (_("Title"), "title"),
+            (pgettext("session", "Title"), "title"),
             (_("Begins"), "starts_at"),
             (_("Place"), "place"),
             (_("Chaired by"), "chair.name"),
