@@ -11,6 +11,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
+from django.utils.translation import override
 
 from khien.console.accounts.models import User
 from khien.console.accounts.roles import Role
@@ -20,6 +21,7 @@ from khien.console.spreadsheets import imports, reading
 from khien.console.spreadsheets.importers import importers
 from khien.console.spreadsheets.models import Import
 from khien.console.systems.models import InformationSystem
+from khien.console.systems.services import create_system
 from khien.console.units.models import Unit
 
 pytestmark = pytest.mark.django_db
@@ -205,6 +207,28 @@ def test_one_imports_only_what_ones_role_writes_into_units_one_sees(province, si
     )
     _staged, seen = look(local, "units", file)
     assert [error[:2] for error in seen.errors] == ["A2", "C3", "D4", "D5"]
+
+
+def test_what_one_does_not_see_is_neither_told_of_nor_tried_unnoticed(province):
+    clerk = User.objects.create_user("y@example.vn", name="Y", unit=province.units["so-y-te"], role=Role.ADMINISTRATOR)
+    checker = User.objects.create_user("z@example.vn", name="Z", unit=province.units["so-y-te"], role=Role.ANALYST)
+    create_system(province.admin, name="Một cửa", code="mot-cua", unit=province.units["xa-mau"], level=2)
+    tables = {
+        "units": csv_file("code,name,kind,parent", "xa-mau,X,commune,so-y-te", "khoa,Khoa,hospital,so-y-te"),
+        "users": csv_file("email,name,unit,role", "commune@example.vn,X,so-y-te,duty_officer"),
+        "systems": csv_file("code,name,unit,level", "mot-cua,X,so-y-te,2"),
+    }
+    with override("en"):
+        for name, file in tables.items():
+            staged, seen = look(clerk, name, file)
+            assert seen.errors == ["A2: This cannot be used here: choose another."]
+            imports.preview(clerk, staged)
+            kept = Entry.objects.get(action="import.refuse_keys", target_id=str(staged.pk))
+            assert (kept.actor, kept.after["count"]) == (clerk, 1)
+        staged, seen = look(checker, "tasks", csv_file("title,unit,due_at", "x,xa-mau,31/12/2099"))
+    assert "xa-mau" in seen.errors[-1]
+    assert "no unit" in seen.errors[-1]
+    assert "commune@example.vn" in Entry.objects.filter(action="import.refuse_keys").order_by("number")[1].after["keys"]
 
 
 def test_anothers_import_is_not_there(province, signed_in):

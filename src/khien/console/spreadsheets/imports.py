@@ -16,7 +16,8 @@ from django.utils.translation import gettext as _
 
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
-from khien.console.audit.services import record
+from khien.console.audit.models import Entry
+from khien.console.audit.services import hold_trail, record
 from khien.console.concurrency import locked
 from khien.console.files.services import open_file, store
 from khien.console.spreadsheets.importers import Column, Importer, Known, importers, shown, text
@@ -25,6 +26,7 @@ from khien.console.spreadsheets.reading import MOST_BYTES, Sheet, column_name, r
 from khien.console.units.naming import fold
 
 CREATE, CHANGE, SAME, WRONG = "create", "change", "same", "wrong"
+_KEYS_RECORDED = 200
 
 
 @dataclass(slots=True)
@@ -57,13 +59,17 @@ class Row:
 
 @dataclass(slots=True)
 class Preview:
-    """What an import would do. `errors`: of the whole file, and of cells, each beginning with the cell's name."""
+    """What an import would do. `errors`: of the whole file, and of cells, each beginning with the cell's name.
+
+    `refused`: keys that cannot be had; whose they are, or that they are somebody's, the person is not told.
+    """
 
     columns: list[Column]
     rows: list[Row]
     errors: list[str]
     counts: dict[str, int]
     digest: str
+    refused: frozenset[str] = frozenset()
 
     @property
     def ready(self) -> bool:
@@ -102,7 +108,10 @@ def preview(user: User, staged: Import) -> Preview:
     """What an import would do now. Raises ValidationError when the file cannot be read."""
     importer = importer_of(user, staged.importer)
     with open_file(staged.file) as file:
-        return _preview(user, importer, read(file))
+        found = _preview(user, importer, read(file))
+    if found.refused:
+        _record_refused(user, staged, found.refused)
+    return found
 
 
 def apply(by: User, pk: int, digest: str) -> Import:
@@ -152,9 +161,8 @@ def _preview(user: User, importer: Importer, sheet: Sheet) -> Preview:
         row = _row(importer, known, columns, places, number, raw, existing.get(key) if key else None)
         if key and (often[key] > 1 or key in taken):
             cell = next(cell for cell in row.cells if cell.name.startswith(column_name(places[importer.key])))
-            cell.error = cell.error or (
-                _("This stands in more than one row.") if often[key] > 1 else _("This belongs to another unit.")
-            )
+            twice = _("This stands in more than one row.")
+            cell.error = cell.error or (twice if often[key] > 1 else _("This cannot be used here: choose another."))
         if any(cell.error for cell in row.cells):
             row.kind = WRONG
         rows.append(row)
@@ -162,7 +170,16 @@ def _preview(user: User, importer: Importer, sheet: Sheet) -> Preview:
     counts = {kind: sum(row.kind == kind for row in rows) for kind in (CREATE, CHANGE, SAME, WRONG)}
     plan = [[row.number, row.kind, [[c.name, c.before, c.after, c.error] for c in row.cells]] for row in rows]
     digest = hashlib.sha256(json.dumps([errors, plan]).encode()).hexdigest()
-    return Preview(columns, rows, errors, counts, digest)
+    return Preview(columns, rows, errors, counts, digest, frozenset(taken))
+
+
+def _record_refused(user: User, staged: Import, keys: frozenset[str]) -> None:
+    """Keep, once a file, that somebody came upon what they do not see: so one sees who tries out codes or e-mails."""
+    with transaction.atomic():
+        hold_trail()
+        if not Entry.objects.of_target(staged).filter(actor=user, action="import.refuse_keys").exists():
+            after = {"importer": staged.importer, "keys": sorted(keys)[:_KEYS_RECORDED], "count": len(keys)}
+            record(user, "import.refuse_keys", staged, after=after)
 
 
 def _places(importer: Importer, header: list[str]) -> tuple[dict[str, int], list[str]]:
