@@ -1,15 +1,26 @@
 /* Builds what pages load into ../static/khien: scripts, styles, fonts, and a sprite of the icons that templates name. */
 import { build } from "esbuild";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync, copyFileSync, renameSync, existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync, copyFileSync, renameSync, existsSync, statSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const console_ = join(here, "..");
 const out = join(console_, "static", "khien");
-const made = join(console_, "static", `.khien-${process.pid}`);
-rmSync(made, { recursive: true, force: true });
-mkdirSync(made, { recursive: true });
+/* Not below static/: what walks through that sees finished files only. */
+const made = join(here, `.made-${process.pid}`);
+const runs = (pid) => {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error.code === "EPERM";
+  }
+};
+for (const name of readdirSync(here)) {
+  const left = /^\.made-(\d+)$/.exec(name);
+  if (left && (Number(left[1]) === process.pid || !runs(Number(left[1])))) rmSync(join(here, name), { recursive: true, force: true });
+}
+mkdirSync(made);
 
 const entries = readdirSync(join(here, "src")).filter((name) => /^[a-z_]+\.(js|css)$/.test(name)).map((name) => join(here, "src", name));
 await build({
@@ -20,7 +31,7 @@ await build({
 const texts = [];
 const walk = (folder) => {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    if (["node_modules", "static", "__pycache__"].includes(entry.name)) continue;
+    if (entry.name.startsWith(".") || ["node_modules", "static", "__pycache__"].includes(entry.name)) continue;
     const path = join(folder, entry.name);
     if (entry.isDirectory()) walk(path);
     else if (/\.(html|py|js)$/.test(entry.name)) texts.push(readFileSync(path, "utf8"));
@@ -43,8 +54,14 @@ for (const word of [...words].sort()) {
 }
 writeFileSync(join(made, "icons.svg"), `<svg xmlns="http://www.w3.org/2000/svg">${symbols.join("")}</svg>\n`);
 copyFileSync(join(here, "src", "khien.svg"), join(made, "khien.svg"));
-const old = `${made}-old`;
-if (existsSync(out)) renameSync(out, old);
-renameSync(made, out);
-rmSync(old, { recursive: true, force: true });
+
+/* File by file: each is the old one or the new one, and none is missing in between. What is built no more goes last. */
+const files = (folder) => readdirSync(folder, { recursive: true }).filter((name) => statSync(join(folder, name)).isFile());
+const fresh = files(made);
+for (const name of fresh) {
+  mkdirSync(dirname(join(out, name)), { recursive: true });
+  renameSync(join(made, name), join(out, name));
+}
+for (const name of files(out)) if (!fresh.includes(name)) rmSync(join(out, name), { force: true });
+rmSync(made, { recursive: true, force: true });
 console.log(`console: ${entries.length} bundles, ${symbols.length} icons`);
