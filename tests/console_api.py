@@ -31,3 +31,8 @@ class Api:
         made = {"Authorization": f"Bearer {self.secret}", **headers}
         data = json.dumps(body) if body is not None else ""
         return self.client.generic(method, f"/api/v1{path}", data, "application/json", headers=made)
+
+    def form(self, path: str, fields: Any, **headers: str) -> Any:
+        """POST a form, with files."""
+        made = {"Authorization": f"Bearer {self.secret}", **headers}
+        return self.client.post(f"/api/v1{path}", fields, headers=made)

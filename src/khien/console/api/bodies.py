@@ -6,11 +6,13 @@ import json
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.datastructures import MultiValueDict
+from ninja.errors import HttpError
 from ninja.parser import Parser
 
 
 class BodyParser(Parser):
-    """JSON whose texts a database can hold."""
+    """JSON and forms whose texts a database can hold."""
 
     def parse_body(self, request: HttpRequest) -> Any:
         """Raises ValueError for what is no JSON, or has NUL or half a surrogate pair in a text."""
@@ -20,6 +22,15 @@ class BodyParser(Parser):
             raise ValueError("nested too deep") from None
         _check(body)
         return body
+
+    def parse_querydict(self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest) -> Any:
+        """Raises HttpError 422 for NUL or half a surrogate pair in a text."""
+        found = super().parse_querydict(data, list_fields, request)
+        try:
+            _check(found)
+        except ValueError as error:
+            raise HttpError(422, str(error)) from None
+        return found
 
 
 def _check(value: Any) -> None:

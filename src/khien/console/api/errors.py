@@ -6,10 +6,12 @@ import logging
 import secrets
 from typing import Any
 
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
+from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as InvalidValue
 from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
@@ -62,6 +64,16 @@ def register(api: NinjaAPI) -> None:
                 [{"where": name, "what": " ".join(texts)} for name, texts in error.message_dict.items()],
             )
         return answer(request, 422, "invalid", [{"where": "", "what": text} for text in error.messages])
+
+    @api.exception_handler(RequestDataTooBig)
+    def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE >> 20
+        return answer(request, 413, "too_large", f"A body without files is at most {most} MiB")
+
+    @api.exception_handler(MultiPartParserError)
+    @api.exception_handler(SuspiciousOperation)
+    def _unreadable(request: HttpRequest, error: Exception) -> HttpResponse:
+        return answer(request, 400, "unreadable", "The body is no form with files, or has too many parts")
 
     @api.exception_handler(OverflowError)
     @api.exception_handler(DataError)

@@ -1,17 +1,20 @@
 """Requests sent twice do their work once: the second one with the same `Idempotency-Key` gets the first one's answer.
 
-Answers are kept for a day. The same key with another request is refused (422), and while the first request is still
-at work the second is told to wait (409).
+Answers are kept for a day, save those that say `no-store`, which hold a secret. The same key with another request is
+refused (422), and while the first request is still at work the second is told to wait (409).
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from datetime import timedelta
 
+from django.core.exceptions import SuspiciousOperation
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.multipartparser import MultiPartParserError
 from django.utils import timezone
 
 from khien.console.accounts import keys
@@ -38,7 +41,10 @@ class IdempotencyMiddleware:
         if not shown.startswith("Bearer ") or keys.authenticate(shown.removeprefix("Bearer ")) is None:
             return self._answer(request)  # no caller whose answers could be kept: it is refused there
         caller = _hash(shown)
-        wanted = _hash(f"{request.method} {request.get_full_path()}\n", request.body)
+        try:
+            wanted = _digest(request)
+        except (MultiPartParserError, SuspiciousOperation):
+            return self._answer(request)  # a body that cannot be read: it is refused there
         held = self._hold(caller, key, wanted)
         if isinstance(held, HttpResponse):
             return held
@@ -47,7 +53,8 @@ class IdempotencyMiddleware:
         except BaseException:
             held.delete()
             raise
-        if response.status_code >= 500 or response.status_code in (401, 403, 429) or response.streaming:
+        kept = response.status_code < 500 and response.status_code not in (401, 403, 429)
+        if not kept or response.streaming or "no-store" in response.headers.get("Cache-Control", ""):
             held.delete()
         else:
             body = response.content.decode("utf-8", "replace")
@@ -84,5 +91,21 @@ def _refuse(status: int, code: str, detail: str) -> JsonResponse:
     return JsonResponse({"code": code, "detail": detail}, status=status)
 
 
-def _hash(text: str, more: bytes = b"") -> str:
-    return hashlib.sha256(text.encode() + more).hexdigest()
+def _digest(request: HttpRequest) -> str:
+    """What the request is: its address and body, of a form its fields and files."""
+    sha = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
+    if request.content_type != "multipart/form-data":
+        sha.update(request.body)
+        return sha.hexdigest()
+    fields = sorted((name, values) for name, values in request.POST.lists())
+    sha.update(json.dumps(fields).encode())
+    for name, uploads in sorted(request.FILES.lists()):
+        for upload in uploads:
+            sha.update(json.dumps([name, upload.name, upload.size]).encode())
+            for chunk in upload.chunks():
+                sha.update(chunk)
+    return sha.hexdigest()
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -11,7 +11,7 @@ from khien.console.alerts.api import AlertOut, show_alerts
 from khien.console.alerts.models import Alert
 from khien.console.directives.api import DirectiveOut, TaskOut, show_tasks
 from khien.console.directives.models import Directive, Task
-from khien.console.incidents.api import IncidentOut
+from khien.console.incidents.api.showing import IncidentOut
 from khien.console.incidents.models import Incident
 
 

@@ -10,7 +10,7 @@ from khien.console.alerts.api import alerts
 from khien.console.api import errors
 from khien.console.api.bodies import BodyParser
 from khien.console.directives.api import directives, sessions, tasks
-from khien.console.incidents.api import incidents
+from khien.console.incidents.api import ROUTERS as INCIDENTS
 from khien.console.systems.api import systems
 from khien.console.units.api import units
 
@@ -34,7 +34,8 @@ api = NinjaAPI(
 )
 errors.register(api)
 api.add_router("/alerts", alerts)
-api.add_router("/incidents", incidents)
+for each in INCIDENTS:
+    api.add_router("/incidents", each)
 api.add_router("/tasks", tasks)
 api.add_router("/directives", directives)
 api.add_router("/sessions", sessions)
