@@ -27,6 +27,35 @@ def test_nothing_here_is_said_in_the_language_chosen(province, signed_in):
     assert "unsafe-inline" not in answer["Content-Security-Policy"]
 
 
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_what_cannot_be_taken_is_said_on_a_page_like_the_others(province, signed_in, language):
+    title = {"vi": "Yêu cầu không hợp lệ", "en": "This request cannot be taken"}[language]
+    for client in (signed_in(province.analyst, language), _stranger(language)):
+        answer = client.get("/search?q=a%00b")
+        page = answer.content.decode()
+        assert answer.status_code == 400
+        assert f"<title>{title} · Khiên</title>" in page
+        assert "NUL" not in page
+        assert 'class="rail"' in page or "_auth_user_id" not in client.session
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("vi", "Yêu cầu không hợp lệ."), ("en", "This request cannot be taken.")]
+)
+def test_who_asks_for_another_host_learns_nothing_else(province, signed_in, language, words):
+    for client in (signed_in(province.analyst, language), _stranger(language)):
+        answer = client.get("/alerts/", headers={"host": "evil.example"})
+        assert answer.status_code == 400
+        assert answer["Content-Type"] == "text/plain; charset=utf-8"
+        assert answer.content.decode() == words
+
+
+def _stranger(language):
+    client = Client()
+    client.cookies["language"] = language
+    return client
+
+
 def test_the_language_form_never_leads_elsewhere(province, signed_in):
     answer = signed_in(province.analyst).post("/language", {"language": "en", "next": "https://evil.example/"})
     assert answer["Location"] == "/"

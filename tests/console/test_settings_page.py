@@ -48,6 +48,27 @@ def test_it_is_for_who_manages_the_settings(province, signed_in):
     assert Client().get("/settings/").status_code == 302
 
 
+def test_a_unit_s_administrator_sees_nothing_of_the_server(province, signed_in):
+    User.objects.filter(pk=province.health.pk).update(role="administrator")
+    client = signed_in(province.health)
+    assert client.get("/settings/").status_code == 403
+    assert 'href="/settings/"' not in client.get("/units/").content.decode()
+    assert 'href="/settings/"' in signed_in(province.admin).get("/units/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("vi", ("30 giây", "0,25 giây", "5 phút", "24 giờ")), ("en", ("30 s", "0.25 s", "5 min", "24 h"))],
+)
+def test_how_long_and_how_often_is_said_in_words(province, signed_in, language, words):
+    now = timezone.now()
+    for number, (every, took) in enumerate(((30, 0.25), (300, 1), (86_400, 2))):
+        ChoreRun.objects.create(name=f"test.{number}", every=every, seconds=took, ended_at=now)
+    page = signed_in(province.admin, language).get("/settings/").content.decode()
+    for each in words:
+        assert f">{each}</td>" in page
+
+
 def test_it_makes_few_queries(province, signed_in, django_assert_max_num_queries):
     client = signed_in(province.admin)
     for number in range(100):

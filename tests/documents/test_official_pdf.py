@@ -13,7 +13,7 @@ import pytest
 
 from khien.documents.layout import layout
 from khien.documents.official import Annex, Document, Paragraph, Section, Signature, Table, render_pdf
-from khien.documents.pdf import PdfError, annexes_html, main_html
+from khien.documents.pdf import TooLong, annexes_html, main_html
 
 DOCUMENT = Document(
     parent="Ủy ban nhân dân tỉnh Mẫu",
@@ -91,7 +91,7 @@ def test_an_english_document_is_english(tmp_path: Path) -> None:
     ids=["text", "paragraphs", "cells"],
 )
 def test_what_would_take_minutes_is_refused_at_once(body: list[Paragraph | Table]) -> None:
-    with pytest.raises(PdfError, match="too long"):
+    with pytest.raises(TooLong, match="too long"):
         render_pdf(replace(DOCUMENT, body=body))
 
 

@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from khien.console.frame import views as frame
 
+handler400 = "khien.console.frame.views.unfit"
 handler403 = "khien.console.frame.views.forbidden"
 handler404 = "khien.console.frame.views.missing"
 handler500 = "khien.console.frame.views.failed"

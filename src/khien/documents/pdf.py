@@ -25,8 +25,8 @@ from khien.documents.parts import (
 from khien.documents.wording import basis, clean, plain_name
 from khien.errors import KhienError
 
-_MOST_WORK = 1_500_000
-"""Characters that are set in about half a minute."""
+_MOST = 1_500_000
+"""A size that is set in about half a minute."""
 _BLOCK = 150
 """A paragraph or a cell takes as long to set as so many characters of running text."""
 _PIECE = 1_000
@@ -36,14 +36,22 @@ class PdfError(KhienError):
     """No PDF can be made: not on this machine, or not of so much."""
 
 
-def render_pdf(document: Document) -> bytes:
-    """The document as a PDF. Raises PdfError where the Pango library is missing, or it would take minutes."""
+class TooLong(PdfError):
+    """It would take minutes."""
+
+
+def size_of(document: Document) -> int:
+    """How much there is to set: characters, with what paragraphs and cells cost beside theirs."""
+    return _size(_pages_html(document))
+
+
+def render_pdf(document: Document, *, most: int = _MOST) -> bytes:
+    """The document as a PDF. Raises PdfError where the Pango library is missing, TooLong where its size is over `most`."""
     weasyprint = _weasyprint()
-    rules = layout(document.family)
-    pages_html = (main_html(document, rules), *annexes_html(document, rules))
-    if sum(len(html) + _BLOCK * (html.count("<p") + html.count("<td")) for html in pages_html) > _MOST_WORK:
-        raise PdfError("The document is too long for a PDF", remedy="Take the Word file.")
-    style = weasyprint.CSS(string=_style(document, rules), url_fetcher=_closed())
+    pages_html = _pages_html(document)
+    if _size(pages_html) > most:
+        raise TooLong("The document is too long for a PDF", remedy="Take the Word file.")
+    style = weasyprint.CSS(string=_style(document, layout(document.family)), url_fetcher=_closed())
     parts = [
         weasyprint.HTML(string=html, url_fetcher=_closed(), base_url=None).render(stylesheets=[style])
         for html in pages_html
@@ -51,6 +59,15 @@ def render_pdf(document: Document) -> bytes:
     pages = [page for part in parts for page in part.pages]
     made: bytes = parts[0].copy(pages).write_pdf()
     return made
+
+
+def _pages_html(document: Document) -> list[str]:
+    rules = layout(document.family)
+    return [main_html(document, rules), *annexes_html(document, rules)]
+
+
+def _size(pages_html: Iterable[str]) -> int:
+    return sum(len(html) + _BLOCK * (html.count("<p") + html.count("<td")) for html in pages_html)
 
 
 def _weasyprint() -> Any:

@@ -278,13 +278,13 @@ def test_a_machine_without_pango_is_told_so(province, whole, signed_in, monkeypa
         raise pdf.PdfError("PDF files need the Pango library", remedy="Install it.")
 
     monkeypatch.setattr(pdf, "_weasyprint", missing)
-    client = signed_in(province.analyst)
+    client = signed_in(province.analyst, "vi")
     for response in (
         client.get(reverse("incidents:export", args=[whole.pk, "pdf"])),
         client.post(reverse("incidents:report", args=[whole.pk]), {**FORM, "format": "pdf"}),
     ):
         assert response.status_code == 503
-        assert "Pango" in response.content.decode()
+        assert "Máy chủ thiếu thư viện Pango" in response.content.decode()
 
 
 def test_the_incident_s_page_offers_exports(province, whole, signed_in):

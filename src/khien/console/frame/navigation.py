@@ -9,11 +9,14 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from khien.console.accounts.models import User
+from khien.console.units.scoping import scope_ids
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """An entry of the rail. `key`: pressed after `g`, it opens the page. `also`: pages elsewhere that belong to it."""
+    """An entry of the rail. `key`: pressed after `g`, it opens the page. `also`: pages elsewhere that belong to it.
+    `whole`: only for those who see all units.
+    """
 
     name: str
     label: Promise
@@ -21,6 +24,7 @@ class Door:
     capability: str
     key: str = ""
     also: tuple[str, ...] = ()
+    whole: bool = False
 
     @property
     def url(self) -> str:
@@ -41,13 +45,17 @@ DOORS = (
     Door("units:list", _("Units"), "sitemap", "units.view", "u"),
     Door("accounts:users", _("People"), "users", "users.manage", "p"),
     Door("audit:list", _("Audit trail"), "shield-search", "audit.view", "l"),
-    Door("console_settings", _("Settings"), "settings", "settings.manage", "t"),
+    Door("console_settings", _("Settings"), "settings", "settings.manage", "t", whole=True),
 )
+
+
+def _opens(door: Door, user: User) -> bool:
+    return user.may(door.capability) and (not door.whole or scope_ids(user) is None)
 
 
 def doors_for(user: User, path: str) -> list[dict[str, object]]:
     """The entries a person may open; `current` is the one the path lies under."""
-    open_doors = [(door, door.url) for door in DOORS if user.may(door.capability)]
+    open_doors = [(door, door.url) for door in DOORS if _opens(door, user)]
     found = [{"door": door, "url": url, "current": False} for door, url in open_doors if url]
     under = [
         (len(start), each)

@@ -20,7 +20,7 @@ from django.utils.formats import number_format
 from django.views.decorators.http import require_GET
 
 from khien import __version__
-from khien.console.accounts.access import needs
+from khien.console.accounts.access import Forbidden, needs
 from khien.console.files.models import StoredFile
 from khien.console.incidents import catalogue
 from khien.console.notifications.models import Mail, MailState
@@ -67,7 +67,9 @@ def in_words(size: int | None) -> str:
 @require_GET
 @needs("settings.manage")
 def console_settings(request: HttpRequest) -> HttpResponse:
-    """Version, database, chores, live service, mail, room, catalogues."""
+    """Version, database, chores, live service, mail, room, catalogues: the server's, so for who sees all units."""
+    if scope_ids(request.user) is not None:
+        raise Forbidden("settings.manage")
     chores = health.chores()
     context = {
         "version": __version__,
@@ -80,7 +82,7 @@ def console_settings(request: HttpRequest) -> HttpResponse:
         "live": _live(),
         "live_folder": settings.LIVE,
         "mail": _mail(request),
-        "sizes": _sizes() if scope_ids(request.user) is None else [],
+        "sizes": _sizes(),
         "catalogues": _catalogues(),
         "catalogue_problems": catalogue.problems(),
     }

@@ -6,10 +6,12 @@ import logging
 import secrets
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from khien.console.accounts.access import Forbidden
@@ -73,6 +75,13 @@ def appearance(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         request.user.save(update_fields=["theme", "density"])
     return response
+
+
+def unfit(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """What was sent cannot be taken; who asks for another host than ours learns just that."""
+    if isinstance(exception, DisallowedHost):
+        return HttpResponse(_("This request cannot be taken."), status=400, content_type="text/plain; charset=utf-8")
+    return render(request, "frame/unfit.html", status=400)
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -8,8 +8,12 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from khien.console.audit.services import record
+from khien.console.exports.documents import rendered
+from khien.console.exports.progress import TakesLong, permitted
+from khien.console.exports.services import later
+from khien.console.files.responses import why_no_pdf
 from khien.console.files.services import safe_name
-from khien.documents.official import Document, render_docx, render_pdf
+from khien.documents.official import Document
 from khien.documents.pdf import PdfError
 
 TYPES = {
@@ -21,11 +25,17 @@ TYPES = {
 def document_response(
     request: HttpRequest, target: models.Model, document: Document, name: str, kind: str
 ) -> HttpResponse:
-    """The document as a file to save; written into the audit trail as an export. 503 where no PDF can be made."""
+    """The document as a file to save; written into the audit trail as an export. 503 where no PDF can be made.
+
+    A long one is made by the worker.
+    """
+    permitted()
     try:
-        body = render_pdf(document) if kind == "pdf" else render_docx(document)
+        body = rendered(document, kind)
+    except TakesLong:
+        return later(request, f"{target}: {name}.{kind}")
     except PdfError as error:
-        return render(request, "directives/no_pdf.html", {"error": str(error)}, status=503)
+        return render(request, "directives/no_pdf.html", {"error": why_no_pdf(error)}, status=503)
     record(request.user, "export", target, after={"format": kind, "bytes": len(body)})
     file = f"{safe_name(name)}-{timezone.localtime():%Y%m%d}.{kind}"
     return HttpResponse(

@@ -86,10 +86,15 @@ def distance(passed: timedelta) -> str:
 
 
 @register.filter
-def span(seconds: float | timedelta) -> str:
-    """A length of time in its largest fitting unit."""
+def span(seconds: float | timedelta | None) -> str:
+    """A length of time in its largest fitting unit; short ones to the hundredth of a second."""
+    if seconds is None:
+        return "–"
     if isinstance(seconds, timedelta):
         seconds = seconds.total_seconds()
+    if seconds < 45:
+        shown = round(seconds, 2 if seconds < 10 else 0)
+        return _("%(n)s s") % {"n": number_format(int(shown) if shown == int(shown) else shown)}
     minutes = round(seconds / 60)
     if minutes < 60:
         return ngettext("%(n)s min", "%(n)s min", minutes) % {"n": minutes}

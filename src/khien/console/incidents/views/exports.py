@@ -9,6 +9,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from khien.console.accounts.access import needs
+from khien.console.exports.progress import TakesLong
+from khien.console.exports.services import later
+from khien.console.files.responses import why_no_pdf
 from khien.console.incidents.exports import TYPES, Exported, export_incident
 from khien.console.incidents.models import Incident
 from khien.console.incidents.report_forms import ReportForm
@@ -27,9 +30,11 @@ def export(request: HttpRequest, pk: int, format: str) -> HttpResponse:
         raise Http404
     try:
         return _saved(export_incident(request.user, pk, format))
+    except TakesLong:
+        return later(request, f"{incident.number}.{format}")
     except PdfError as error:
         form = ReportForm(request.user, incident)
-        return _page(request, incident, form, failed=str(error), status=503)
+        return _page(request, incident, form, failed=why_no_pdf(error), status=503)
 
 
 @require_http_methods(["GET", "POST"])
@@ -44,8 +49,10 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
         kind = "pdf" if request.POST.get("format") == "pdf" else "docx"
         try:
             return _saved(report_incident(request.user, pk, form.facts(), kind))
+        except TakesLong:
+            return later(request, f"{incident.number} {form.facts().kind}.{kind}")
         except PdfError as error:
-            failed = str(error)
+            failed = why_no_pdf(error)
     return _page(request, incident, form, failed=failed, status=503 if failed else 422 if form.errors else 200)
 
 
