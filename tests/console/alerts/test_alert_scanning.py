@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from khien.console.alerts import leads, scanning
+from khien.console.alerts import content, leads, scanning, searching
+from khien.console.alerts.branches import After
 from khien.console.alerts.criteria import Criteria
 from khien.console.alerts.models import Alert, Tally
-from khien.console.alerts.scanning import After, find, find_all
+from khien.console.alerts.scanning import find, find_all
 from khien.console.alerts.tally import ALL, Cell, cell
 
 pytestmark = pytest.mark.django_db
@@ -127,13 +128,19 @@ def test_counting_stops_at_its_bound(alerts: list[Alert]) -> None:
     assert scanning.count(Criteria(), 150) == 150
 
 
-@pytest.mark.parametrize(("sparse", "gathered"), [(0, 20_000), (2_000, 20_000), (2_000, 5)])
+@pytest.mark.parametrize(
+    ("sparse", "gathered", "rare"), [(0, 20_000, 3_000), (2_000, 20_000, 3_000), (2_000, 5, -1), (0, 5, -1)]
+)
 def test_content_is_searched_within_the_other_conditions(
-    alerts: list[Alert], province: Any, monkeypatch: pytest.MonkeyPatch, sparse: int, gathered: int
+    alerts: list[Alert], province: Any, monkeypatch: pytest.MonkeyPatch, sparse: int, gathered: int, rare: int
 ) -> None:
-    monkeypatch.setattr(leads, "SPARSE", sparse)
-    monkeypatch.setattr(scanning, "GATHERED", gathered)
-    monkeypatch.setattr(scanning, "_PORTIONS", (10, 20, 40))
+    monkeypatch.setattr(leads, "SPARSE", {"sqlite": sparse, "postgresql": sparse})
+    monkeypatch.setattr(searching, "RARE", rare)
+    monkeypatch.setattr(searching, "GATHERED", gathered)
+    monkeypatch.setattr(searching, "_FIRST", 10)
+    monkeypatch.setattr(searching, "_LARGEST", 40)
+    monkeypatch.setattr(searching, "_LOOKED_AT", 7)
+    monkeypatch.setattr(searching, "_NARROW", 5 * content.POSITIONS)
     for found in asked(province):
         for texts in (("powershell",), ("mimikatz", "encoded"), ("power*",), ("web01 lsass",), ("nowhere",)):
             wanted = Criteria(found.among, found.without, found.since, found.until, found.prefix, texts=texts)
@@ -172,12 +179,15 @@ def test_hostile_texts_are_only_searched(make_alert: Any) -> None:
         find(Criteria(texts=(text,)))
 
 
+@pytest.mark.parametrize("sparse", [0, 2_000])
 def test_time_being_up_is_said_and_one_can_go_on(
-    alerts: list[Alert], province: Any, monkeypatch: pytest.MonkeyPatch
+    alerts: list[Alert], province: Any, monkeypatch: pytest.MonkeyPatch, sparse: int
 ) -> None:
-    monkeypatch.setattr(leads, "SPARSE", 0)
-    monkeypatch.setattr(scanning, "SEARCH_SECONDS", 0.0)
-    monkeypatch.setattr(scanning, "_PORTIONS", (20, 20))
+    monkeypatch.setattr(leads, "SPARSE", {"sqlite": sparse, "postgresql": sparse})
+    monkeypatch.setattr(searching, "RARE", -1)
+    monkeypatch.setattr(searching, "SEARCH_SECONDS", 0.0)
+    monkeypatch.setattr(searching, "_FIRST", 20)
+    monkeypatch.setattr(searching, "_LOOKED_AT", 20)
     page = find(Criteria({"level": frozenset((4,))}, texts=("web*",)), most=5)
     assert page.more
     assert page.stopped is not None or len(page.ids) == 5

@@ -19,8 +19,11 @@ from khien.console.alerts import tally
 from khien.console.alerts.criteria import OPEN, Criteria
 from khien.console.alerts.models import Level, Status
 
-SPARSE = 2_000
+SPARSE = {"sqlite": 2_000, "postgresql": 20_000}
+"""So few alerts are looked at one by one; PostgreSQL looks up their content fast, SQLite does not."""
 MOST_BRANCHES = 400
+_COUNTED = 20_001
+"""Beyond it does not matter how many there are."""
 _A_BRANCH = 40
 """What a branch costs, in alerts looked at."""
 _SINGLE = {
@@ -86,11 +89,11 @@ def _weighed(found: Criteria) -> tuple[list[Lead], float, int]:
 
 
 def sparse(found: Criteria) -> Lead | None:
-    """A lead with at most `SPARSE` alerts under it, if there is one."""
+    """A lead with few alerts under it, if there is one."""
     totals = _totals()
     leads = [*_tallied(found, totals, sum(totals.values())), *_counted(found)]
     lead = min(leads, key=lambda each: each.size)
-    return lead if lead.size <= SPARSE else None
+    return lead if lead.size <= SPARSE[connection.vendor] else None
 
 
 def _fits(found: Criteria, column: str, value: Any) -> bool:
@@ -137,7 +140,7 @@ def _counted(found: Criteria) -> Iterator[Lead]:
     if found.prefix:
         index = "alert_entity" if connection.vendor == "sqlite" else "alert_entity_prefix"
         size = _count_prefix(found)
-        if size <= SPARSE:
+        if size < _COUNTED:
             yield Lead(index, (), ((),), size, "", ())
 
 
@@ -150,7 +153,7 @@ def _count(index: str, column: str, branches: tuple[tuple[Any, ...], ...], extra
     hint = f"INDEXED BY {index}" if connection.vendor == "sqlite" else ""
     sql = f"SELECT 1 FROM alerts_alert {hint} WHERE {column} IN ({marks}){f' AND {extra}' if extra else ''} LIMIT %s"  # noqa: S608
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM ({sql}) AS part", [*values, 5 * SPARSE])  # noqa: S608
+        cursor.execute(f"SELECT count(*) FROM ({sql}) AS part", [*values, _COUNTED])  # noqa: S608
         return int(cursor.fetchone()[0])
 
 
@@ -161,7 +164,7 @@ def _count_prefix(found: Criteria) -> int:
     hint = "INDEXED BY alert_entity" if connection.vendor == "sqlite" else ""
     with connection.cursor() as cursor:
         sql = f"SELECT count(*) FROM (SELECT 1 FROM alerts_alert {hint} WHERE {part.sql} LIMIT %s) AS part"  # noqa: S608
-        cursor.execute(sql, [*part.values, SPARSE + 1])
+        cursor.execute(sql, [*part.values, _COUNTED])
         return int(cursor.fetchone()[0])
 
 

@@ -10,11 +10,11 @@ from django.db.models import Max
 from khien.console.accounts.models import User
 from khien.console.accounts.roles import roles_with
 from khien.console.alerts import picture, scanning
+from khien.console.alerts.branches import After
 from khien.console.alerts.criteria import Criteria
 from khien.console.alerts.language import FilterError
 from khien.console.alerts.models import Alert
 from khien.console.alerts.picture import Group, Histogram
-from khien.console.alerts.scanning import After
 from khien.console.alerts.state import State, after_of, after_of_search, unassigned
 from khien.console.incidents.models import Incident
 

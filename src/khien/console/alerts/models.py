@@ -130,7 +130,9 @@ class Alert(models.Model):
             models.Index(fields=["entity_value", "last_at", "id", "status", "level", "unit"], name="alert_entity"),
             models.Index(fields=["count", "last_at", "id", "status", "level", "unit"], name="alert_count"),
             models.Index(
-                fields=["owner", "status", "last_at", "id"], name="alert_owner", condition=Q(owner__isnull=False)
+                fields=["owner", "status", "last_at", "id", "level", "unit"],
+                name="alert_owner",
+                condition=Q(owner__isnull=False),
             ),
             models.Index(
                 fields=["last_at", "id", "level", "unit"],
@@ -140,8 +142,16 @@ class Alert(models.Model):
             models.Index(
                 fields=["incident", "last_at", "id"], name="alert_incident", condition=Q(incident__isnull=False)
             ),
-            models.Index(fields=["system", "last_at", "id"], name="alert_system", condition=Q(system__isnull=False)),
-            models.Index(fields=["verdict", "last_at", "id"], name="alert_verdict", condition=~Q(verdict="")),
+            models.Index(
+                fields=["system", "last_at", "id", "status", "level", "unit"],
+                name="alert_system",
+                condition=Q(system__isnull=False),
+            ),
+            models.Index(
+                fields=["verdict", "last_at", "id", "status", "level", "unit"],
+                name="alert_verdict",
+                condition=~Q(verdict=""),
+            ),
             models.Index(fields=["live_key", "id"], name="alert_live"),
             models.Index(fields=["updated_at", "id"], name="alert_updated"),
         ]
@@ -298,6 +308,7 @@ class RuleException(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="rule_exceptions")
     alert = models.ForeignKey(Alert, models.SET_NULL, null=True, related_name="exceptions")
     created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(auto_now=True)
     expires_at = models.DateTimeField(_("expires"))
     ended_at = models.DateTimeField(null=True)
     ended_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")

@@ -19,10 +19,11 @@ from django.utils.translation import pgettext_lazy
 
 from khien.console.accounts.models import User
 from khien.console.alerts import language
+from khien.console.alerts.branches import After
 from khien.console.alerts.criteria import OPEN, Criteria, criteria, seen_by
 from khien.console.alerts.language import FilterError, Query
 from khien.console.alerts.models import Alert
-from khien.console.alerts.scanning import SORTS, After
+from khien.console.alerts.scanning import SORTS
 
 TABS = ("mine", "unassigned", "all")
 GROUPS: dict[str, Promise] = {
