@@ -60,6 +60,7 @@ INSTALLED_APPS = [
     "khien.console.notifications",
     "khien.console.upkeep",
     "khien.console.spreadsheets",
+    "khien.console.exports",
     "khien.console.api",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -134,6 +135,9 @@ if SQLITE:
             "PRAGMA mmap_size=1073741824;PRAGMA temp_store=MEMORY;PRAGMA journal_size_limit=67108864;"
         ),
     }
+else:
+    # Compiling a statement costs more than the short ones of pages take.
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", "-c jit=off")
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
