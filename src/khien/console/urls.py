@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("khien.console.directives.urls")),
     path("notifications/", include("khien.console.notifications.urls")),
     path("spreadsheets/", include("khien.console.spreadsheets.urls")),
+    path("exports/", include("khien.console.exports.urls")),
     path("files/", include("khien.console.files.urls")),
     path("audit/", include("khien.console.audit.urls")),
     path("api/", include("khien.console.api.urls")),

@@ -24,7 +24,7 @@ from khien.documents.document import (
     Urgency,
 )
 from khien.documents.layout import layout
-from khien.documents.pdf import render_pdf
+from khien.documents.pdf import render_pdf, size_of
 from khien.documents.word import render_docx
 
 __all__ = [
@@ -46,4 +46,5 @@ __all__ = [
     "layout",
     "render_docx",
     "render_pdf",
+    "size_of",
 ]

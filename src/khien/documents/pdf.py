@@ -46,7 +46,7 @@ def size_of(document: Document) -> int:
 
 
 def render_pdf(document: Document, *, most: int = _MOST) -> bytes:
-    """The document as a PDF. Raises PdfError where the Pango library is missing, TooLong where its size is over `most`."""
+    """The document as a PDF. Raises PdfError where the Pango library is missing, TooLong for a size over `most`."""
     weasyprint = _weasyprint()
     pages_html = _pages_html(document)
     if _size(pages_html) > most:

@@ -18,16 +18,19 @@ from khien.console.accounts.models import User
 from khien.console.alerts.models import Alert, Level, Status
 from khien.console.audit.services import record
 from khien.console.directives.selectors import tasks_of_incident
+from khien.console.exports.documents import rendered
+from khien.console.exports.progress import permitted, weigh
 from khien.console.incidents import selectors
 from khien.console.incidents.evidence_package import custody_line, evidence_line
 from khien.console.incidents.exports_document import incident_document
 from khien.console.incidents.models import Clock, ClockState, Incident, Indicator
 from khien.console.systems.models import InformationSystem
 from khien.console.units.models import Unit
-from khien.documents.official import render_docx, render_pdf
 
 FORMAT = "khien-incident/1"
 MOST_ALERTS = 5000
+MOST_AT_ONCE = 5_000
+"""Entries and alerts that are read in about 2 s."""
 TYPES = {
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     "pdf": "application/pdf",
@@ -45,16 +48,21 @@ class Exported:
 
 
 def export_incident(by: User, pk: int, kind: str, now: datetime | None = None) -> Exported:
-    """The incident as `docx`, `pdf` or `json`. Needs `incidents.view`. Raises Incident.DoesNotExist, KeyError."""
+    """The incident as `docx`, `pdf` or `json`. Needs `incidents.view`.
+
+    Raises Incident.DoesNotExist, KeyError, PdfError, and TakesLong where the worker has to make it: ask for it with
+    `khien.console.exports.services.ask`, by the address of the page `incidents:export`.
+    """
     demand(by, "incidents.view")
     content_type = TYPES[kind]
     incident = Incident.objects.visible_to(by).select_related("unit", "leader", "created_by").get(pk=pk)
+    permitted()
+    weigh(long=incident.entries.count() + selectors.alerts_of(by, incident).count() > MOST_AT_ONCE)
     content = incident_content(by, incident, now)
     if kind == "json":
         body = json.dumps(content, ensure_ascii=False, indent=1).encode()
     else:
-        document = incident_document(content)
-        body = render_docx(document) if kind == "docx" else render_pdf(document)
+        body = rendered(incident_document(content), kind)
     record(by, "incident.export", incident, after={"format": kind, "bytes": len(body), "tlp": incident.tlp})
     return Exported(f"{incident.number}.{kind}", content_type, body)
 

@@ -18,7 +18,7 @@ from khien.console.units.office import office
 from khien.documents.document import Annex, Block, Clause, Document, Language, Paragraph, Section, Table
 from khien.documents.wording import HERE, short_moment
 
-MOST_ROWS = 500
+MOST_ROWS = 2_000
 """Rows of a table that are set in Word and PDF; the JSON export has all."""
 _URL = re.compile(r"\b(https?|ftp)://([^\s/?#]+)", re.I)
 

@@ -13,6 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
 from khien.console.audit.services import record
+from khien.console.exports.documents import rendered
+from khien.console.exports.progress import permitted
 from khien.console.incidents import selectors
 from khien.console.incidents.exports import TYPES, Exported
 from khien.console.incidents.exports_document import defanged
@@ -21,7 +23,6 @@ from khien.console.systems.models import InformationSystem
 from khien.documents.document import Document, Signature
 from khien.documents.incident_reports import AffectedSystem, ClosingReport, FirstNotice, closing_report, first_notice
 from khien.documents.office import Office
-from khien.documents.official import render_docx, render_pdf
 
 MOST_LINES = 200
 """Lines of the timeline that a closing report carries."""
@@ -66,12 +67,16 @@ class ReportFacts:
 
 
 def report_incident(by: User, pk: int, facts: ReportFacts, kind: str) -> Exported:
-    """The report as `docx` or `pdf`, to be signed and sent. Needs `incidents.work`. Raises Incident.DoesNotExist."""
+    """The report as `docx` or `pdf`, to be signed and sent. Needs `incidents.work`.
+
+    Raises Incident.DoesNotExist, PdfError, and TakesLong where the worker has to make it.
+    """
     demand(by, "incidents.work")
     incident = Incident.objects.visible_to(by).select_related("unit").get(pk=pk)
+    permitted()
     with translation.override("vi"):
         document = report_document(by, incident, facts)
-    body = render_pdf(document) if kind == "pdf" else render_docx(document)
+    body = rendered(document, kind)
     with transaction.atomic():
         record(
             by,

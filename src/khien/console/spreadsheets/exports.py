@@ -8,21 +8,27 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from io import TextIOWrapper
+from itertools import islice
 from operator import attrgetter
 from typing import IO, Any
 
 import xlsxwriter
 from django.db.models import QuerySet
 from django.http import FileResponse, HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from khien.console.audit.services import record
+from khien.console.exports.progress import counted, in_worker, permitted
+from khien.console.exports.services import later
 from khien.console.files.responses import Pieces
 
 FORMATS = ("xlsx", "csv")
 ROWS_A_SHEET = 1_000_000
 """XLSX knows 1,048,576 rows; what is beyond goes on in a further sheet."""
+MOST_AT_ONCE = 8_000
+"""Rows that are written in about 2 s; of more, the file is made by the worker."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _SHEET_NAME = str.maketrans(dict.fromkeys("[]:*?/\\'", " "))
 _CONTENT_TYPES = {
@@ -40,19 +46,21 @@ class _Export(Pieces, FileResponse):
 
 def export_response(
     request: HttpRequest, filename: str, title: Any, columns: Sequence[Column], rows: Iterable[Any]
-) -> FileResponse:
+) -> HttpResponseBase:
     """The rows as a file to save, in the format `?export=` names: xlsx (also for unknown ones) or csv.
 
     `filename`: without ending; the day is added. `rows`: begin with `.visible_to(user)`; a query set is read in
     chunks, so its `prefetch_related` works and memory stays bounded. Cells are text, numbers, truth, dates and times
     (in local time); text is never taken for a formula. Recorded as `export`, with the query and how many rows.
+    A long list is made by the worker; the answer then leads to the page of files being made.
     """
+    permitted()
     kind = request.GET.get("export", "")
     kind = kind if kind in FORMATS else "xlsx"
-    if isinstance(rows, QuerySet):
-        rows = rows.iterator(chunk_size=2000)
+    if (coming := _coming(rows)) is None:
+        return later(request, f"{title} ({kind.upper()})")
     getters = [_getter(source) for _label, source in columns]
-    table = ([get(row) for get in getters] for row in rows)
+    table = ([get(row) for get in getters] for row in coming)
     labels = [str(label) for label, _source in columns]
     file = tempfile.TemporaryFile()
     count = write_table(file, kind, str(title), labels, table)
@@ -70,6 +78,19 @@ def export_response(
     file.seek(0)
     stamp = timezone.localtime().strftime("%Y%m%d-%H%M")
     return _Export(file, as_attachment=True, filename=f"{filename}-{stamp}.{kind}", content_type=_CONTENT_TYPES[kind])
+
+
+def _coming(rows: Iterable[Any]) -> Iterable[Any] | None:
+    """The rows, read a few at a time; None where there are more than a request should write."""
+    if in_worker():
+        if isinstance(rows, QuerySet):
+            return counted(rows.iterator(chunk_size=2000), rows.count())
+        return counted(rows, len(rows) if isinstance(rows, Sequence) else 0)
+    if isinstance(rows, QuerySet):
+        longer = rows[MOST_AT_ONCE : MOST_AT_ONCE + 1].exists()
+        return None if longer else rows.iterator(chunk_size=2000)
+    first = list(islice(rows, MOST_AT_ONCE + 1))
+    return None if len(first) > MOST_AT_ONCE else first
 
 
 def write_table(out: IO[bytes], kind: str, title: str, labels: list[str], table: Iterable[list[Any]]) -> int:
