@@ -58,10 +58,14 @@ types: $(STAMP)
 layers: $(STAMP)
 	$(BIN)/lint-imports
 
+# Quick tests two at a time; those that are slow, or that others would disturb, one by one. On SQLite all of them, on
+# PostgreSQL all that ask for a database.
+BESIDE := not slow and not alone
 test: setup packages lint types layers
-	$(BIN)/pytest -m "not slow"
-	$(BIN)/pytest -m slow
-	$(BIN)/python tests/postgres.py $(BIN)/pytest tests/console -m "not slow"
+	$(BIN)/pytest -n 2 -m "$(BESIDE)"
+	$(BIN)/pytest -m "not ($(BESIDE))"
+	$(BIN)/python tests/postgres.py $(BIN)/pytest -n 2 -m "database and $(BESIDE)"
+	$(BIN)/python tests/postgres.py $(BIN)/pytest -m "database and not ($(BESIDE))"
 
 # What tests drive that is no Python: a browser, senders of logs, and what PDF files are set with and looked into by. Debian's packages, installed when root and missing.
 DEBIAN := chromium fonts-dejavu-core rsyslog rsyslog-gnutls rsyslog-elasticsearch curl zstd fonts-croscore libpango-1.0-0 libpangoft2-1.0-0 poppler-utils gettext postgresql

@@ -4,9 +4,11 @@ import os
 import tempfile
 from pathlib import Path
 
+# A console that a test starts is told its folders; each process of the tests has its own.
 _folder = Path(os.environ.get("KHIEN_TEST_DATA") or tempfile.mkdtemp(prefix="khien-console-"))
 os.environ["KHIEN_CONSOLE_DATA"] = str(_folder)
-os.environ.setdefault("KHIEN_LIVE_DATA", str(_folder / "live"))
+if "KHIEN_TEST_DATA" not in os.environ:
+    os.environ["KHIEN_LIVE_DATA"] = str(_folder / "live")
 
 from khien.console.settings import *  # noqa: E402, F403
 from khien.console.settings import DATABASES, SQLITE  # noqa: E402

@@ -1,4 +1,4 @@
-"""Runs a command with KHIEN_DATABASE_URL set to a PostgreSQL of its own: `python tests/postgres.py pytest tests/console`.
+"""Runs a command with KHIEN_DATABASE_URL set to a PostgreSQL of its own: `python tests/postgres.py pytest -m database`.
 
 The cluster lives in a temporary folder, listens on a socket in it alone, and is gone afterwards. Where PostgreSQL is
 not installed that is said, and the exit code is 0 unless CI is set.

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from urllib.request import urlopen
 
 import psutil
 import pytest
+
+from console_databases import OwnDatabase
 
 KHIEN = str(Path(sys.executable).with_name("khien"))
 pytestmark = pytest.mark.slow
@@ -27,16 +28,18 @@ def _port() -> int:
         return int(trial.getsockname()[1])
 
 
-def _environment(**changes: str) -> dict[str, str]:
+def _environment(database: OwnDatabase, **changes: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("KHIEN_", "DJANGO_"))}
-    return {**kept, **changes}
+    return {**kept, **database.environment, **changes}
 
 
 @contextlib.contextmanager
-def _served(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def _served(folder: Path, database: OwnDatabase, *options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     port = _port()
     command = [KHIEN, "console", "serve", "--data", str(folder), "--port", str(port), "--workers", "2", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment())
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment(database)
+    )
     try:
         line = process.stdout.readline()
         assert "The console answers" in line, process.stderr.read()
@@ -73,8 +76,10 @@ def _eventually(call, seconds: float = 60.0) -> None:
         time.sleep(0.1)
 
 
-def test_it_serves_restarts_what_dies_refuses_a_second_and_stops_with_one_signal(tmp_path: Path) -> None:
-    with _served(tmp_path / "console") as (process, port):
+def test_it_serves_restarts_what_dies_refuses_a_second_and_stops_with_one_signal(
+    tmp_path: Path, own_database: OwnDatabase
+) -> None:
+    with _served(tmp_path / "console", own_database) as (process, port):
         assert _ok(port)
         before = _children(process)
         assert sorted(name.partition("-")[0] for name in before) == ["web", "web", "worker"]
@@ -87,7 +92,7 @@ def test_it_serves_restarts_what_dies_refuses_a_second_and_stops_with_one_signal
             [KHIEN, "console", "serve", "--data", str(tmp_path / "console"), "--port", str(_port())],
             capture_output=True,
             text=True,
-            env=_environment(),
+            env=_environment(own_database),
         )
         assert second.returncode == 2
         assert "another khien console serves" in second.stderr
@@ -95,7 +100,7 @@ def test_it_serves_restarts_what_dies_refuses_a_second_and_stops_with_one_signal
             [KHIEN, "console", "serve", "--data", str(tmp_path / "other"), "--port", str(port)],
             capture_output=True,
             text=True,
-            env=_environment(),
+            env=_environment(own_database),
         )
         assert taken.returncode == 2
         assert "cannot listen" in taken.stderr
@@ -105,22 +110,21 @@ def test_it_serves_restarts_what_dies_refuses_a_second_and_stops_with_one_signal
         assert process.wait(30) == 0
         assert time.monotonic() - started < 15
         assert not _ok(port)
-    with sqlite3.connect(tmp_path / "console" / "console.db") as database:
-        assert database.execute("SELECT holder FROM upkeep_lease").fetchall() == [("",)]
+    assert own_database.rows(tmp_path / "console", "SELECT holder FROM upkeep_lease") == [("",)]
 
 
-def test_nothing_is_left_running_when_the_supervisor_is_killed(tmp_path: Path) -> None:
-    with _served(tmp_path / "console") as (process, _):
+def test_nothing_is_left_running_when_the_supervisor_is_killed(tmp_path: Path, own_database: OwnDatabase) -> None:
+    with _served(tmp_path / "console", own_database) as (process, _):
         children = list(_children(process).values())
         process.kill()
         process.wait()
         psutil.wait_procs(children, timeout=20)
         assert [child for child in children if child.is_running()] == []
-    with _served(tmp_path / "console") as (_, port):  # and it starts again at once
+    with _served(tmp_path / "console", own_database) as (_, port):  # and it starts again at once
         assert _ok(port)
 
 
-def test_it_serves_https_with_a_certificate(tmp_path: Path) -> None:
+def test_it_serves_https_with_a_certificate(tmp_path: Path, own_database: OwnDatabase) -> None:
     import ssl
 
     import trustme
@@ -131,33 +135,35 @@ def test_it_serves_https_with_a_certificate(tmp_path: Path) -> None:
     for number, blob in enumerate(server.cert_chain_pems):
         blob.write_to_path(tmp_path / "cert.pem", append=number > 0)
     options = ("--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"))
-    with _served(tmp_path / "console", *options) as (_, port):
+    with _served(tmp_path / "console", own_database, *options) as (_, port):
         context = ssl.create_default_context()
         authority.configure_trust(context)
         with urlopen(f"https://127.0.0.1:{port}/health", context=context, timeout=20) as answer:
             assert answer.status == 200
 
 
-def _refused(*arguments: str, **environment: str) -> str:
+def _refused(database: OwnDatabase, *arguments: str, **environment: str) -> str:
     done = subprocess.run(
-        [KHIEN, "console", *arguments], capture_output=True, text=True, env=_environment(**environment)
+        [KHIEN, "console", *arguments], capture_output=True, text=True, env=_environment(database, **environment)
     )
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     return done.stderr
 
 
-def test_what_is_wrong_is_said_in_one_line(tmp_path: Path) -> None:
+def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, own_database: OwnDatabase) -> None:
     data = ("--data", str(tmp_path / "console"))
-    assert "Give --tls-cert and --tls-key" in _refused("serve", *data, "--tls-cert", "x.pem")
-    assert "cannot be read" in _refused("serve", *data, "--tls-cert", "x.pem", "--tls-key", "y.pem")
+    assert "Give --tls-cert and --tls-key" in _refused(own_database, "serve", *data, "--tls-cert", "x.pem")
+    assert "cannot be read" in _refused(own_database, "serve", *data, "--tls-cert", "x.pem", "--tls-key", "y.pem")
     (tmp_path / "file").write_text("no folder")
-    assert "cannot be written" in _refused("serve", "--data", str(tmp_path / "file" / "console"))
-    assert "khien console migrate" in _refused("serve", *data, "--no-migrate", "--port", str(_port()))
-    wrong = _refused("serve", *data, "--port", str(_port()), KHIEN_DATABASE_URL="postgres://nobody@127.0.0.1:1/none")
+    assert "cannot be written" in _refused(own_database, "serve", "--data", str(tmp_path / "file" / "console"))
+    assert "khien console migrate" in _refused(own_database, "serve", *data, "--no-migrate", "--port", str(_port()))
+    wrong = _refused(
+        own_database, "serve", *data, "--port", str(_port()), KHIEN_DATABASE_URL="postgres://nobody@127.0.0.1:1/none"
+    )
     assert "Connection refused" in wrong
     assert "KHIEN_DATABASE_URL" in wrong
-    assert "no address of a database" in _refused("migrate", *data, KHIEN_DATABASE_URL="nonsense://x")
+    assert "no address of a database" in _refused(own_database, "migrate", *data, KHIEN_DATABASE_URL="nonsense://x")
 
 
 def test_looking_at_a_trail_makes_no_folder(tmp_path: Path) -> None:
@@ -191,7 +197,9 @@ class _Slow:
         return "250 OK"
 
 
-def test_mails_are_not_lost_when_the_worker_is_killed_again_and_again(tmp_path: Path) -> None:
+def test_mails_are_not_lost_when_the_worker_is_killed_again_and_again(
+    tmp_path: Path, own_database: OwnDatabase
+) -> None:
     from aiosmtpd.controller import Controller
 
     slow = _Slow()
@@ -203,14 +211,14 @@ def test_mails_are_not_lost_when_the_worker_is_killed_again_and_again(tmp_path: 
         subprocess.run(
             [KHIEN, "console", arguments[0], "--data", str(data), *arguments[1:]],
             check=True,
-            env=_environment(),
+            env=_environment(own_database),
             capture_output=True,
         )
     process = subprocess.Popen(
         [KHIEN, "console", "serve", "--data", str(data), "--port", str(_port()), "--workers", "1"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=_environment(**mail),
+        env=_environment(own_database, **mail),
     )
     kills = 0
     try:
@@ -230,22 +238,27 @@ def test_mails_are_not_lost_when_the_worker_is_killed_again_and_again(tmp_path: 
         controller.stop()
     assert kills >= 3
     assert len(slow.taken) <= 200 + kills  # at most the one under way at each kill came twice
-    with sqlite3.connect(data / "console.db") as database:
-        states = database.execute("SELECT state, count(*) FROM notifications_mail GROUP BY state").fetchall()
-    assert states == [("sent", 200)]
+    states = "SELECT state, count(*) FROM notifications_mail GROUP BY state"
+    assert own_database.rows(data, states) == [("sent", 200)]
 
 
-def test_the_first_administrator_is_made_from_the_command_line(tmp_path: Path) -> None:
+def test_the_first_administrator_is_made_from_the_command_line(tmp_path: Path, own_database: OwnDatabase) -> None:
     data = ("--data", str(tmp_path / "console"))
-    assert "khien console migrate" in _refused("create-admin", *data, "--email", "a@example.vn", "--name", "A")
-    subprocess.run([KHIEN, "console", "migrate", *data], check=True, env=_environment(), capture_output=True)
+    assert "khien console migrate" in _refused(
+        own_database, "create-admin", *data, "--email", "a@example.vn", "--name", "A"
+    )
+    subprocess.run(
+        [KHIEN, "console", "migrate", *data], check=True, env=_environment(own_database), capture_output=True
+    )
     done = subprocess.run(
         [KHIEN, "console", "create-admin", *data, "--email", "a@example.vn", "--name", "Mẫu"],
         check=True,
-        env=_environment(KHIEN_ADDRESS="https://khien.example.vn"),
+        env=_environment(own_database, KHIEN_ADDRESS="https://khien.example.vn"),
         capture_output=True,
         text=True,
     )
     assert "https://khien.example.vn/account/password/reset/key/" in done.stdout
-    assert "Give another e-mail" in _refused("create-admin", *data, "--email", "nobody", "--name", "A")
-    assert "no such unit" in _refused("create-admin", *data, "--email", "b@example.vn", "--name", "B", "--unit", "x")
+    assert "Give another e-mail" in _refused(own_database, "create-admin", *data, "--email", "nobody", "--name", "A")
+    assert "no such unit" in _refused(
+        own_database, "create-admin", *data, "--email", "b@example.vn", "--name", "B", "--unit", "x"
+    )

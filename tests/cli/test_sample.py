@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from console_databases import OwnDatabase
+
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "samples"
 INVENTED = [
@@ -70,11 +72,14 @@ class Visitor:
 
 
 @pytest.mark.slow
-def test_the_run_starts_everything_and_alerts_appear_while_one_watches(tmp_path: Path) -> None:
+def test_the_run_starts_everything_and_alerts_appear_while_one_watches(
+    tmp_path: Path, own_database: OwnDatabase
+) -> None:
     command = [sys.executable, SAMPLES / "run_product.py", "--folder", tmp_path, "--port", "8391", "--speed", "300"]
     with (tmp_path / "printed").open("w+") as printed:
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "KHIEN_"))}
-        run = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT, env=plain)
+        environment = {**plain, **own_database.environment}
+        run = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT, env=environment)
         try:
             text = _until(lambda: (tmp_path / "printed").read_text(), "Ctrl-C stops it all", run, 240)
             address = re.search(r"http://localhost:\d+", text)

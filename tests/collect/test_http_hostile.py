@@ -19,6 +19,7 @@ from khien.collect import http_connection
 from khien.collect.keys import KeyRing, new_key
 from khien.collect.settings import Limits, Source
 
+pytestmark = pytest.mark.alone
 QUICK = Limits(head_seconds=1.0, request=100_000)
 
 

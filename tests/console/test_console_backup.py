@@ -10,12 +10,13 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
+from console_databases import VENDOR, OwnDatabase
 from khien.console.backup import MANIFEST, BackupError, Database, back_up, restore
 
 KHIEN = str(Path(sys.executable).with_name("khien"))
@@ -98,7 +99,11 @@ def _served(data: Path, url: str = "") -> Iterator[int]:
         process.terminate()
 
 
-def _tried(tmp_path: Path, url: str = "", other_url: str = "") -> None:
+@pytest.mark.slow
+def test_a_restored_console_answers_its_audit_trail_is_intact_and_its_files_are_what_they_were(
+    tmp_path: Path, own_databases: Callable[[], OwnDatabase]
+) -> None:
+    url, other_url = own_databases().url, own_databases().url
     data, target, elsewhere = tmp_path / "console", tmp_path / "backup", tmp_path / "elsewhere"
     _made(data, url)
     with _served(data, url):
@@ -127,83 +132,34 @@ def _tried(tmp_path: Path, url: str = "", other_url: str = "") -> None:
     with _served(elsewhere, other_url) as port, urlopen(f"http://127.0.0.1:{port}/health") as answer:
         assert json.load(answer) == {"status": "ok"}
     assert "not empty" in _run("console", "restore", str(target), "--data", str(elsewhere), url=other_url, code=2)
+    if url:  # the folder is new, its database is not
+        arguments = ("console", "restore", str(target), "--data", str(tmp_path / "third"))
+        assert "the database is not empty" in _run(*arguments, url=other_url, code=2)
 
 
 @pytest.mark.slow
-def test_a_restored_console_answers_its_audit_trail_is_intact_and_its_files_are_what_they_were(tmp_path: Path) -> None:
-    _tried(tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not os.environ.get("KHIEN_DATABASE_URL", "").startswith("postgres"),
-    reason="needs a PostgreSQL to make databases in",
-)
-def test_with_postgresql_too(tmp_path: Path) -> None:
-    import psycopg
-
-    url = os.environ["KHIEN_DATABASE_URL"]
-    names = ("khien_backup_from", "khien_backup_to")
-    server = url.rpartition("/")[0]
-    with psycopg.connect(url, autocommit=True) as connection:
-        for name in names:
-            connection.execute(f"DROP DATABASE IF EXISTS {name}")
-            connection.execute(f"CREATE DATABASE {name}")
-    try:
-        _tried(tmp_path, f"{server}/{names[0]}", f"{server}/{names[1]}")
-        again = _run(
-            "console",
-            "restore",
-            str(tmp_path / "backup"),
-            "--data",
-            str(tmp_path / "third"),
-            url=f"{server}/{names[1]}",
-            code=2,
-        )
-        assert "the database is not empty" in again
-    finally:
-        with psycopg.connect(url, autocommit=True) as connection:
-            for name in names:
-                connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not os.environ.get("KHIEN_DATABASE_URL", "").startswith("postgres"),
-    reason="needs a PostgreSQL to make databases in",
-)
-def test_everything_moves_from_sqlite_to_postgresql(tmp_path: Path) -> None:
-    import psycopg
-
-    url = os.environ["KHIEN_DATABASE_URL"]
-    new = url.rpartition("/")[0] + "/khien_moved"
-    data = tmp_path / "console"
+@pytest.mark.skipif(VENDOR != "postgresql", reason="needs a PostgreSQL to move to")
+def test_everything_moves_from_sqlite_to_postgresql(sqlite_console: Path, own_database: OwnDatabase) -> None:
+    data, new = sqlite_console, own_database.url
     _made(data)
     _run("console", "manage", "--data", str(data), "shell", "-c", ALERT)
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS khien_moved")
-        connection.execute("CREATE DATABASE khien_moved")
-    try:
-        told = _run("console", "move", "--to", new, "--data", str(data))
-        assert "audit_entry" in told
-        assert _ask(data, new) == _ask(data)
-        assert "intact" in _run("audit", "verify", "--data", str(data), url=new)
-        found = _run("console", "manage", "--data", str(data), "shell", "-c", SEARCH, url=new)
-        assert "FOUND 1" in found
-        _fill(data, 8, 9, new)  # numbers go on after those moved
-        again = _run("console", "move", "--to", new, "--data", str(data), code=2)
-        assert "has people in it already" in again
-    finally:
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("DROP DATABASE IF EXISTS khien_moved WITH (FORCE)")
+    told = _run("console", "move", "--to", new, "--data", str(data))
+    assert "audit_entry" in told
+    assert _ask(data, new) == _ask(data)
+    assert "intact" in _run("audit", "verify", "--data", str(data), url=new)
+    found = _run("console", "manage", "--data", str(data), "shell", "-c", SEARCH, url=new)
+    assert "FOUND 1" in found
+    _fill(data, 8, 9, new)  # numbers go on after those moved
+    again = _run("console", "move", "--to", new, "--data", str(data), code=2)
+    assert "has people in it already" in again
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> tuple[Path, Database]:
+def small(sqlite_console: Path) -> tuple[Path, Database]:
     """A data folder with a database and one file."""
     import sqlite3
 
-    data = tmp_path / "console"
+    data = sqlite_console
     data.mkdir()
     with contextlib.closing(sqlite3.connect(data / "console.db")) as database:
         database.execute("CREATE TABLE t (x)")

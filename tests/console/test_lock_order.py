@@ -19,7 +19,7 @@ from khien.console.incidents import merging
 from khien.console.incidents import services as incidents
 from khien.console.incidents.models import Incident
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alone]
 
 
 def test_an_alert_is_closed_while_an_incident_is_opened_from_it(province: Any, monkeypatch: Any) -> None:

@@ -30,7 +30,7 @@ from khien.console.units import services as units
 from khien.console.units import subcommittee
 from khien.console.units.models import Appointment, Unit, UnitKind
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alone]
 DUE = timezone.now() + timedelta(days=20)
 
 

@@ -15,7 +15,7 @@ from khien.console.chores import Chore, all_chores
 from khien.console.upkeep import health, jobs, lease, running
 from khien.console.upkeep.models import ChoreRun, Lease
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.alone]
 DONE: list[str] = []
 
 

@@ -41,6 +41,7 @@ def test_a_pattern_matches_what_its_regular_expression_matches(parts: Parts, tex
     assert glob_test(parts)(text) == (re.fullmatch(expression, text, re.DOTALL) is not None)
 
 
+@pytest.mark.alone
 def test_a_pattern_with_many_stars_takes_linear_time() -> None:
     check = glob_test((*(("a", STAR) * 40), "b"))
     started = time.perf_counter()
@@ -48,6 +49,7 @@ def test_a_pattern_with_many_stars_takes_linear_time() -> None:
     assert time.perf_counter() - started < 1
 
 
+@pytest.mark.alone
 def test_a_regular_expression_that_would_backtrack_takes_linear_time() -> None:
     check = regex_test(r"^(a+)+$", "")
     started = time.perf_counter()

@@ -83,6 +83,7 @@ def test_no_text_breaks_the_finding_and_what_is_found_is_normal(text):
         observables.normalise(observables.detect(text), text)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("piece", ["a.", "a@", "1:", "0 1 ", "http://", "é.", "a-", "+1 "])
 def test_hostile_text_is_read_in_short_time(piece):
     begun = time.monotonic()

@@ -159,6 +159,7 @@ def test_pages_take_a_bounded_number_of_queries(province, signed_in, django_asse
         client.get(f"/systems/{InformationSystem.objects.first().pk}/")
 
 
+@pytest.mark.alone
 def test_looking_for_overlaps_ends_whatever_systems_say(province, monkeypatch):
     monkeypatch.setattr(selectors, "SECONDS_FOR_OVERLAPS", 0.2)
     unit = province.units["so-y-te"]

@@ -96,6 +96,7 @@ def test_asking_costs_no_query_while_nothing_changes(province, django_assert_num
             route([f"a{number}"], [f"10.0.0.{number}"], "so-y-te")
 
 
+@pytest.mark.alone
 def test_ten_thousand_alerts_a_second_with_five_thousand_patterns():
     table = Table()
     for number in range(5000):
@@ -115,6 +116,7 @@ def test_ten_thousand_alerts_a_second_with_five_thousand_patterns():
     assert all(unit == 1 for unit, _system in found)
 
 
+@pytest.mark.alone
 def test_a_name_with_many_stars_takes_no_longer_for_a_hostile_host():
     table = Table()
     table.add(Target(1, 1), "a*" * 100 + "b", "")
