@@ -230,7 +230,7 @@ def test_who_lost_the_right_before_it_was_made_is_told_so_in_their_language(prov
     made = MadeFile.objects.get()
     assert (made.state, made.reason) == (FileState.FAILED, Reason.REFUSED)
     client = signed_in(User.objects.get(pk=province.analyst.pk), "vi")
-    assert "Ông/bà không còn quyền xem" in client.get(reverse("exports:list")).content.decode()
+    assert "Bạn không còn quyền xem" in client.get(reverse("exports:list")).content.decode()
     assert Notice.objects.filter(user=province.analyst, kind="file.failed").count() == 1
 
 
