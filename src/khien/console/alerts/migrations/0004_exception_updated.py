@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("alerts", "0002_content")]
+    dependencies: ClassVar = [("alerts", "0003_covering_indexes")]
 
     operations: ClassVar = [
         migrations.AddField(
