@@ -6,6 +6,7 @@ from django import template
 
 from khien.console.audit.actions import label
 from khien.console.audit.changes import Change, changes
+from khien.console.audit.fields import field_label
 from khien.console.audit.models import Entry
 
 register = template.Library()
@@ -25,8 +26,24 @@ def changes_of(entry: Entry) -> list[Change]:
 
 @register.filter
 def changed_names(entry: Entry) -> str:
-    """The names of the fields that changed, for a line in a list."""
-    return ", ".join(each.name for each in changes(entry.before, entry.after) if each.kind != "same")
+    """The names of the fields that changed, as programs know them."""
+    return ", ".join(_changed(entry))
+
+
+@register.filter
+def changed_labels(entry: Entry) -> str:
+    """The fields that changed in words, for a line in a list."""
+    return ", ".join(field_label(entry.target_type, name) for name in _changed(entry))
+
+
+def _changed(entry: Entry) -> list[str]:
+    return [each.name for each in changes(entry.before, entry.after) if each.kind != "same"]
+
+
+@register.filter
+def field_of(entry: Entry, name: str) -> str:
+    """A field of the entry in words."""
+    return field_label(entry.target_type, name)
 
 
 @register.filter
