@@ -86,7 +86,9 @@ def test_the_box_is_on_every_page(filled, signed_in, language):
 
 
 def test_what_is_hostile_is_escaped(filled, signed_in):
-    Incident.objects.filter(number="SC-2026-0001").update(title="khien <img src=x onerror=alert(1)>")
+    hostile = Incident.objects.get(number="SC-2026-0001")
+    hostile.title = "khien <img src=x onerror=alert(1)>"
+    hostile.save()
     for address in ("/search", "/search/suggestions"):
         text = signed_in(filled.analyst).get(address, {"q": "khien"}).content.decode()
         assert "<img src=x" not in text

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from khien.console.accounts.roles import CAPABILITIES, PRIVILEGED, Role
+from khien.console.units.folding import FoldedField
 from khien.console.units.scoping import UnitScopedQuerySet
 
 
@@ -47,6 +48,7 @@ class User(AbstractBaseUser):
     density = models.CharField(_("density"), max_length=12, default="comfortable")
     created_at = models.DateTimeField(default=timezone.now)
     seen_at = models.DateTimeField(_("last seen"), null=True, blank=True, editable=False)
+    folded = FoldedField("name", "email", "title", "phone")
     version = models.PositiveIntegerField(default=1, editable=False)
 
     USERNAME_FIELD = "email"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import timedelta
 
 from allauth.mfa.models import Authenticator
@@ -14,6 +13,7 @@ from khien.console.accounts.lockout import is_locked
 from khien.console.accounts.models import User, UserQuerySet
 from khien.console.accounts.roles import Role, roles_with
 from khien.console.frame.given import whole
+from khien.console.units.folding import saying
 from khien.console.units.models import Unit
 
 SEEN = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30), "quarter": timedelta(days=90)}
@@ -38,20 +38,7 @@ def search_people(user: User, text: str, most: int = 10) -> list[User]:
 
 def matching(people: UserQuerySet, text: str) -> UserQuerySet:
     """Those each of whose words stands somewhere in name, e-mail, position, phone or unit."""
-    for word in unicodedata.normalize("NFC", text).split()[:8]:
-        any_case = Q()
-        for form in {word, word.lower(), word.capitalize(), word.upper()}:  # SQLite folds the case of ASCII only
-            any_case |= Q(name__contains=form) | Q(title__contains=form) | Q(unit__name__contains=form)
-        people = people.filter(
-            any_case
-            | Q(name__icontains=word)
-            | Q(email__icontains=word)
-            | Q(title__icontains=word)
-            | Q(phone__icontains=word)
-            | Q(unit__name__icontains=word)
-            | Q(unit__short_name__icontains=word)
-        )
-    return people
+    return people.filter(saying(text, "folded", "unit__folded"))
 
 
 def with_states(people: UserQuerySet) -> UserQuerySet:

@@ -15,6 +15,7 @@ from khien.console.accounts.models import User
 from khien.console.directives.models import OPEN, OWED, TaskQuerySet, TaskState
 from khien.console.directives.selectors import overdue_first, waiting_for
 from khien.console.frame.given import whole
+from khien.console.units.folding import saying
 
 SORTS = {
     "due": "due_at",
@@ -72,7 +73,7 @@ class TaskFilter:
         """Those of some tasks that are asked for, the overdue on top whatever the order."""
         now = now or timezone.now()
         if self.text:
-            tasks = tasks.filter(Q(title__icontains=self.text) | Q(text__icontains=self.text))
+            tasks = tasks.filter(saying(self.text))
         for name in ("unit", "directive", "incident"):
             if (value := getattr(self, name)) is not None:
                 tasks = tasks.filter(**{name: value})

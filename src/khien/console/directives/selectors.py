@@ -17,6 +17,8 @@ from khien.console.directives.models.directives import DirectiveQuerySet
 from khien.console.directives.models.sessions import SessionQuerySet
 from khien.console.directives.rights import checkable, handled
 from khien.console.incidents.models import Incident
+from khien.console.units.folding import saying
+from khien.console.units.naming import fold
 
 A_COLUMN = 40
 """How many cards a column of "my work" shows; the rest is behind its link."""
@@ -153,7 +155,7 @@ def sessions_shown(user: User) -> SessionQuerySet:
 
 def search_tasks(user: User, text: str) -> TaskQuerySet:
     """Tasks with a text in title, description, number of the directive or of the incident; the open ones first."""
-    found = Q(title__icontains=text) | Q(text__icontains=text) | Q(incident__number__icontains=text)
+    found = saying(text) | Q(incident__number__icontains=text)
     if number := _number(text):
         found |= Q(directive__number=number)
     return overdue_first(shown(Task.objects.visible_to(user).filter(found)), "due_at")
@@ -161,10 +163,10 @@ def search_tasks(user: User, text: str) -> TaskQuerySet:
 
 def search_directives(user: User, text: str) -> DirectiveQuerySet:
     """Directives with a text in title, text or basis, or of a number such as 12/CĐ-TBATANM; the latest first."""
-    found = Q(title__icontains=text) | Q(text__icontains=text) | Q(basis__icontains=text)
+    found = saying(text)
     if number := _number(text):
         sign = text.partition("/")[2].strip()
-        found |= Q(number=number, sign__istartswith=sign)
+        found |= Q(number=number, folded__startswith=fold(sign))
     return Directive.objects.visible_to(user).filter(found).select_related("conclusion__session").order_by("-id")
 
 

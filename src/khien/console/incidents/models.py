@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
+from khien.console.units.folding import FoldedField
 from khien.console.units.scoping import UnitScopedQuerySet, scope_ids
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class Incident(models.Model):
     merged_into = models.ForeignKey("self", models.PROTECT, null=True, editable=False, related_name="merged")
     split_from = models.ForeignKey("self", models.PROTECT, null=True, editable=False, related_name="splits")
     related = models.ManyToManyField("self", blank=True, verbose_name=_("related incidents"))
+    folded = FoldedField("number", "title", "description")
     version = models.PositiveIntegerField(default=1)
 
     objects = IncidentQuerySet.as_manager()

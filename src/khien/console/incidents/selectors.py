@@ -25,6 +25,7 @@ from khien.console.incidents.models import (
     Indicator,
     IndicatorKind,
 )
+from khien.console.units.folding import saying
 
 MOST_EVENTS = 400
 """Findings of alerts that a timeline shows; the alerts themselves tell the rest."""
@@ -85,7 +86,7 @@ def found(user: User, wanted: dict[str, Any], now: datetime | None = None) -> Qu
 
 def matching(text: str) -> Q:
     """Incidents whose number, title or description has a text, or that have it as an indicator."""
-    condition = Q(number__icontains=text) | Q(title__icontains=text) | Q(description__icontains=text)
+    condition = saying(text)
     kind = observables.detect(text)
     if kind != IndicatorKind.OTHER:
         try:

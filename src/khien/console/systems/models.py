@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from khien.console.units.folding import FoldedField
 from khien.console.units.models import Unit
 from khien.console.units.scoping import UnitScopedQuerySet
 
@@ -31,6 +32,7 @@ class InformationSystem(models.Model):
     hostnames = models.TextField(_("host names"), blank=True)
     address_ranges = models.TextField(_("address ranges"), blank=True)
     is_active = models.BooleanField(_("active"), default=True)
+    folded = FoldedField("name", "code", "hostnames", "address_ranges")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
     version = models.PositiveIntegerField(default=1, editable=False)

@@ -17,8 +17,9 @@ from khien.console.systems import identifiers
 from khien.console.systems.identifiers import Network
 from khien.console.systems.models import InformationSystem, SystemQuerySet
 from khien.console.systems.routing import Table, Target, name_key, parsed
+from khien.console.units.folding import saying
 from khien.console.units.models import Unit
-from khien.console.units.naming import says, words_of
+from khien.console.units.naming import words_of
 
 SECONDS_FOR_OVERLAPS = 0.5
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -155,11 +156,7 @@ def filtered(user: User, *, text: str = "", unit: str = "", level: str = "", sta
         rows = rows.filter(unit__path__startswith=chosen.path) if chosen else rows.none()
     if level in ("1", "2", "3", "4", "5"):
         rows = rows.filter(level=int(level))
-    if words := words_of(text):
-        values = rows.values_list("id", "name", "code", "hostnames", "address_ranges", "unit__name")
-        kept = [pk for pk, *texts in values.iterator() if says(words, *texts)]
-        rows = rows.filter(pk__in=kept[:5000])
-    return rows
+    return rows.filter(saying(text, "folded", "unit__folded"))
 
 
 def search_systems(user: User, text: str, limit: int = 5) -> list[InformationSystem]:

@@ -14,8 +14,9 @@ from khien.console.alerts.tally import totals
 from khien.console.audit.models import Entry
 from khien.console.directives.models import Task, TaskState
 from khien.console.systems.models import InformationSystem
+from khien.console.units.folding import saying
 from khien.console.units.models import Unit
-from khien.console.units.naming import says, words_of
+from khien.console.units.naming import words_of
 
 OPEN_TASKS = (TaskState.SENT, TaskState.ACCEPTED, TaskState.FINISHED)
 COUNTS = ("people", "systems", "tasks", "alerts")
@@ -43,9 +44,7 @@ def tree(user: User, *, text: str = "", kind: str = "", inactive: bool = False) 
     counts = _counts(user, units)
     words = words_of(text)
     wanted = {
-        unit.pk
-        for unit in units
-        if (not kind or unit.kind.code == kind) and says(words, unit.name, unit.short_name, unit.code)
+        unit.pk for unit in units if (not kind or unit.kind.code == kind) and all(word in unit.folded for word in words)
     }
     kept = {int(step) for unit in units if unit.pk in wanted for step in _steps(unit)}
     nodes: list[Node] = []
@@ -134,11 +133,9 @@ def below_and_self(unit: Unit) -> QuerySet[Unit]:
 
 def search_units(user: User, text: str, limit: int = 5) -> list[Unit]:
     """Units whose name or code says the words, marks and case aside."""
-    words = words_of(text)
-    if not words or not user.may("units.view"):
+    if not words_of(text) or not user.may("units.view"):
         return []
-    units = Unit.objects.visible_to(user).filter(is_active=True)
-    return [unit for unit in units if says(words, unit.name, unit.short_name, unit.code)][:limit]
+    return list(Unit.objects.visible_to(user).filter(saying(text), is_active=True)[:limit])
 
 
 def history_of(user: User, unit: Unit, limit: int = 30) -> list[Entry]:

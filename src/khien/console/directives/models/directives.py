@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from khien.console.directives.models.sessions import Conclusion
+from khien.console.units.folding import FoldedField
 from khien.console.units.office import directive_sign
 from khien.console.units.scoping import UnitScopedQuerySet
 
@@ -56,6 +57,7 @@ class Directive(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
+    folded = FoldedField("sign", "title", "text", "basis")
     version = models.PositiveIntegerField(default=1)
 
     objects = DirectiveQuerySet.as_manager()

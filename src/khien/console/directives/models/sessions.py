@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from khien.console.units.folding import FoldedField
 from khien.console.units.scoping import UnitScopedQuerySet
 
 
@@ -79,6 +80,7 @@ class Session(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
     concluded_at = models.DateTimeField(null=True, blank=True)
+    folded = FoldedField("number", "title")
     version = models.PositiveIntegerField(default=1)
 
     objects = SessionQuerySet.as_manager()

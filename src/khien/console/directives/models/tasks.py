@@ -16,6 +16,7 @@ from django.utils.translation import pgettext_lazy
 from khien.console.accounts.models import User
 from khien.console.directives.models.directives import Directive
 from khien.console.incidents.models import Incident, Tlp
+from khien.console.units.folding import FoldedField
 from khien.console.units.scoping import UnitScopedQuerySet, scope_ids
 
 
@@ -90,6 +91,7 @@ class Task(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     finished_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
     closed_at = models.DateTimeField(null=True, blank=True)
+    folded = FoldedField("title", "text")
     version = models.PositiveIntegerField(default=1)
 
     objects = TaskQuerySet.as_manager()

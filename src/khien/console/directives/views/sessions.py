@@ -8,8 +8,8 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db.models import Prefetch, Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db.models import Prefetch
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
@@ -18,11 +18,11 @@ from django.views.decorators.http import require_POST, require_safe
 from khien.console.accounts.access import needs
 from khien.console.accounts.models import User
 from khien.console.concurrency import Changed
-from khien.console.directives import sessions
-from khien.console.directives.minutes import minutes_of, notice_of
+from khien.console.directives import documents, sessions
 from khien.console.directives.models import Presence, Session, SessionKind, SessionState
-from khien.console.directives.rights import demand_office
+from khien.console.directives.rights import demand_office, prepares
 from khien.console.directives.selectors import directives_shown, sessions_shown
+from khien.console.directives.session_filters import SessionFilter
 from khien.console.directives.session_forms import (
     AgendaForm,
     CallForm,
@@ -40,14 +40,8 @@ from khien.console.units.scoping import scope_ids
 @needs("directives.view")
 def session_list(request: HttpRequest) -> HttpResponse:
     """Sessions one sees, the latest first."""
-    found = sessions_shown(request.user)
-    text, state, kind = (request.GET.get(name, "") for name in ("q", "state", "kind"))
-    if text.strip():
-        found = found.filter(Q(title__icontains=text.strip()) | Q(number__icontains=text.strip()))
-    if state in SessionState.values:
-        found = found.filter(state=state)
-    if kind in SessionKind.values:
-        found = found.filter(kind=kind)
+    asked = {name: request.GET.get(name, "") for name in ("q", "state", "kind")}
+    found = SessionFilter(**asked).of(sessions_shown(request.user))
     if "export" in request.GET:
         columns = [
             (_("Number"), "number"),
@@ -67,11 +61,6 @@ def session_list(request: HttpRequest) -> HttpResponse:
         "prepares": prepares(request.user),
     }
     return render(request, "directives/session_list.html", context)
-
-
-def prepares(user: User) -> bool:
-    """Whether the person prepares sessions and directives."""
-    return user.may("sessions.prepare") and scope_ids(user) is None
 
 
 @require_safe
@@ -304,8 +293,4 @@ def session_state(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
 @needs("directives.view")
 def session_document(request: HttpRequest, pk: int, what: str, kind: str) -> HttpResponse:
     """The minutes, or the notice of the conclusions, as docx or pdf."""
-    session = _get(request, pk)
-    if session.state == SessionState.PLANNED:
-        raise Http404
-    document = (minutes_of if what == "minutes" else notice_of)(request.user, session)
-    return document_response(request, session, document, f"{session.number}-{what}", kind)
+    return document_response(request, lambda: documents.session_document(request.user, pk, what, kind))
