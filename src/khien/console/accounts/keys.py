@@ -27,7 +27,10 @@ _USE_WRITTEN_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a key may be given. `capability`: what its owner's role must have, then and at every use."""
+    """What a key may be given. `capability`: what its owner's role must have, then and at every use.
+
+    It is what the least of the scope's operations asks for: each of them asks for its own besides.
+    """
 
     label: Promise
     capability: str
@@ -35,11 +38,11 @@ class Scope:
 
 SCOPES: dict[str, Scope] = {
     "alerts:read": Scope(gettext_lazy("Read alerts"), "alerts.view"),
-    "alerts:write": Scope(gettext_lazy("Work on alerts"), "alerts.work"),
+    "alerts:write": Scope(gettext_lazy("Work on alerts"), "alerts.view"),
     "incidents:read": Scope(gettext_lazy("Read incidents"), "incidents.view"),
     "incidents:write": Scope(gettext_lazy("Work on incidents"), "incidents.work"),
     "directives:read": Scope(gettext_lazy("Read sessions and directives"), "directives.view"),
-    "directives:write": Scope(gettext_lazy("Issue directives"), "directives.issue"),
+    "directives:write": Scope(gettext_lazy("Prepare sessions, draft and issue directives"), "sessions.prepare"),
     "tasks:read": Scope(gettext_lazy("Read tasks"), "work"),
     "tasks:write": Scope(gettext_lazy("Work on tasks"), "tasks.work"),
     "units:read": Scope(gettext_lazy("Read units"), "units.view"),

@@ -66,6 +66,12 @@ def owners(by: User) -> QuerySet[User]:
     )
 
 
+def title_for(alert: Alert, known: KnownRule) -> str:
+    """What an exception from an alert is called unless somebody says otherwise."""
+    title = f"{known.rule.title}: {alert.entity_value}" if alert.entity_value else known.rule.title
+    return " ".join(title.split())[:200]
+
+
 def make_exception(
     by: User,
     *,

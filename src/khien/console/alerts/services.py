@@ -37,6 +37,7 @@ def assign(by: User, alerts: Chosen, owner: User | None) -> Done:
 
     Who takes new alerts on begins to work on them.
     """
+    demand(by, "alerts.work")
     if owner is not None and (not owner.is_active or owner.role not in roles_with("alerts.work")):
         raise ValidationError({"owner": _("%(name)s does not work on alerts.") % {"name": owner.name}})
 

@@ -7,9 +7,9 @@ from typing import Any
 from django.db import models
 
 from khien.console.accounts.models import User
-from khien.console.alerts.api import AlertOut, show_alerts
+from khien.console.alerts.api.showing import AlertOut, show_alerts
 from khien.console.alerts.models import Alert
-from khien.console.directives.api import DirectiveOut, TaskOut, show_tasks
+from khien.console.directives.api.showing import DirectiveOut, TaskOut, show_directives, show_tasks
 from khien.console.directives.models import Directive, Task
 from khien.console.incidents.api.showing import IncidentOut
 from khien.console.incidents.models import Incident
@@ -21,7 +21,8 @@ def present(user: User, thing: models.Model) -> Any:
         return TaskOut.model_validate(show_tasks(user, [thing])[0]).model_dump(mode="json")
     if isinstance(thing, Alert):
         return AlertOut.model_validate(show_alerts(user, [thing])[0]).model_dump(mode="json")
-    for model, schema in ((Directive, DirectiveOut), (Incident, IncidentOut)):
-        if isinstance(thing, model):
-            return schema.from_orm(thing).model_dump(mode="json")
+    if isinstance(thing, Directive):
+        return DirectiveOut.model_validate(show_directives(user, [thing])[0]).model_dump(mode="json")
+    if isinstance(thing, Incident):
+        return IncidentOut.from_orm(thing).model_dump(mode="json")
     raise TypeError(f"the API shows no {type(thing).__name__}")

@@ -6,10 +6,10 @@ from ninja import NinjaAPI
 from ninja.throttling import AuthRateThrottle
 
 from khien import __version__
-from khien.console.alerts.api import alerts
+from khien.console.alerts.api import ROUTERS as ALERTS
 from khien.console.api import errors
 from khien.console.api.bodies import BodyParser
-from khien.console.directives.api import directives, sessions, tasks
+from khien.console.directives.api import DIRECTIVES, SESSIONS, TASKS
 from khien.console.incidents.api import ROUTERS as INCIDENTS
 from khien.console.systems.api import systems
 from khien.console.units.api import units
@@ -33,11 +33,14 @@ api = NinjaAPI(
     throttle=[AuthRateThrottle("1200/m")],
 )
 errors.register(api)
-api.add_router("/alerts", alerts)
-for each in INCIDENTS:
-    api.add_router("/incidents", each)
-api.add_router("/tasks", tasks)
-api.add_router("/directives", directives)
-api.add_router("/sessions", sessions)
+for place, routers in (
+    ("/alerts", ALERTS),
+    ("/incidents", INCIDENTS),
+    ("/tasks", TASKS),
+    ("/directives", DIRECTIVES),
+    ("/sessions", SESSIONS),
+):
+    for router in routers:
+        api.add_router(place, router)
 api.add_router("/units", units)
 api.add_router("/systems", systems)

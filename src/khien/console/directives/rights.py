@@ -85,6 +85,11 @@ def demand_office(user: User) -> None:
         raise NotYours(_("Sessions and directives are prepared by units that see all units."))
 
 
+def prepares(user: User) -> bool:
+    """Whether a person prepares sessions and directives."""
+    return user.may("sessions.prepare") and scope_ids(user) is None
+
+
 def people_of(unit: Unit, capability: str = "tasks.work") -> list[User]:
     """Active people of a unit whose role has a capability; where it has none, of the nearest unit above that has."""
     above = [int(pk) for pk in unit.path.split(".") if pk]

@@ -10,8 +10,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from khien.console.accounts.models import User
-from khien.console.accounts.roles import roles_with
 from khien.console.directives.models import Conclusion, Directive, Session
+from khien.console.directives.sessions import people
 from khien.console.frame.forms import Form, ModelForm
 from khien.console.frame.given import whole
 from khien.console.units.models import Unit
@@ -28,9 +28,7 @@ class SessionForm(ModelForm):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        people = User.objects.visible_to(user).filter(is_active=True)
-        self.fields["chair"].queryset = people.filter(role__in=roles_with("directives.view"))
-        self.fields["secretary"].queryset = people.filter(role__in=roles_with("directives.view"))
+        self.fields["chair"].queryset = self.fields["secretary"].queryset = people(user)
         self.fields["number"].required = False
         self.fields["number"].help_text = _("Left empty, it gets the next number of its year.")
         if self.instance.pk:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Max, ProtectedError
+from django.db.models import Max, ProtectedError, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -16,6 +16,7 @@ from django.utils.translation import gettext_noop
 
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
+from khien.console.accounts.roles import roles_with
 from khien.console.audit.services import hold_trail, record
 from khien.console.concurrency import locked
 from khien.console.directives.models import (
@@ -49,9 +50,11 @@ def plan(
     """Plan a session; without a number it gets the next of its year. Raises ValidationError for a number taken."""
     demand(by, "sessions.prepare")
     demand_office(by)
+    _demand_end_after(starts_at, ends_at)
     try:
         with transaction.atomic():
             hold_trail()  # one at a time, so that two get different numbers
+            _demand_people(by, chair, secretary)
             session = Session.objects.create(
                 kind=kind,
                 number=number.strip() or _next_number(timezone.localtime(starts_at).year),
@@ -121,7 +124,26 @@ def edit(by: User, pk: int, version: int | None, **fields: Any) -> Session:
     for name in _FIELDS:
         if name in fields:
             setattr(session, name, fields[name])
+    _demand_end_after(session.starts_at, session.ends_at)
+    _demand_people(by, fields.get("chair"), fields.get("secretary"))
     return _keep(by, session, "edit", before, _plain(session))
+
+
+def people(by: User) -> QuerySet[User]:
+    """Those whom a person sees, who can chair a session or write its minutes."""
+    found = User.objects.visible_to(by).filter(is_active=True, role__in=roles_with("directives.view"))
+    return found.order_by("name", "id")
+
+
+def _demand_people(by: User, chair: User | None, secretary: User | None) -> None:
+    for name, person in (("chair", chair), ("secretary", secretary)):
+        if person is not None and not people(by).filter(pk=person.pk).exists():
+            raise ValidationError({name: _("Choose a person who may open sessions.")})
+
+
+def _demand_end_after(starts_at: datetime, ends_at: datetime | None) -> None:
+    if ends_at is not None and ends_at <= starts_at:
+        raise ValidationError({"ends_at": _("The session ends after it begins.")})
 
 
 @transaction.atomic

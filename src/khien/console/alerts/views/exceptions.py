@@ -20,6 +20,7 @@ from khien.console.alerts import exceptions
 from khien.console.alerts.detail import samples
 from khien.console.alerts.exception_drafts import Choice, Unusable, check, choices, draft
 from khien.console.alerts.exception_forms import ExceptionForm, ProlongForm, day_end
+from khien.console.alerts.exception_making import make_previewed
 from khien.console.alerts.exception_preview import is_silenced, preview_alerts, preview_lake
 from khien.console.alerts.models import Alert, RuleException
 from khien.console.alerts.neighbours import Unreadable
@@ -142,7 +143,7 @@ def new(request: HttpRequest) -> HttpResponse:
                 form.add_error(None, error)
         status = 422
     else:
-        title = _title(alert, known)
+        title = exceptions.title_for(alert, known)
         first = {"title": title, "text": draft(known, title, [each for each in offered if each.chosen])}
         form = ExceptionForm(request.user, initial={**first, "owner": request.user.pk})
     shown = {
@@ -159,28 +160,18 @@ def new(request: HttpRequest) -> HttpResponse:
 
 def _make(request: HttpRequest, alert: Alert, known: KnownRule, form: ExceptionForm) -> HttpResponse:
     values = form.cleaned_data
-    text = values["text"].replace("\r\n", "\n")
-    found = check(text, known, rule_index())
-    seen = preview_alerts(request.user, found, known)
-    made = exceptions.make_exception(
+    made = make_previewed(
         request.user,
         alert=alert,
         known=known,
-        index=rule_index(),
         title=values["title"],
-        text=text,
+        text=values["text"],
         reason=values["reason"],
         owner=values["owner"],
         expires_at=day_end(values["expires_on"]),
-        preview={"silenced": seen.silenced, "partly": seen.partly, "of": seen.looked, "there": seen.there},
     )
     messages.success(request, _("The exception is made; the live service takes it up within a minute."))
     return redirect("alerts:exception", made.pk)
-
-
-def _title(alert: Alert, known: KnownRule) -> str:
-    title = f"{known.rule.title}: {alert.entity_value}" if alert.entity_value else known.rule.title
-    return " ".join(title.split())[:200]
 
 
 @require_POST
@@ -193,7 +184,7 @@ def draft_text(request: HttpRequest) -> HttpResponse:
         raise Http404
     wanted = set(request.POST.getlist("field"))
     chosen: list[Choice] = [each for each in choices(alert, record, known) if each.name in wanted]
-    title = request.POST.get("title", "").strip()[:200] or _title(alert, known)
+    title = request.POST.get("title", "").strip()[:200] or exceptions.title_for(alert, known)
     shown: dict[str, Any] = {"alert": alert}
     if chosen:
         form = ExceptionForm(request.user, initial={"text": draft(known, title, chosen)})

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -18,11 +18,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from khien.console.accounts.access import needs
 from khien.console.concurrency import Changed
-from khien.console.directives import issuing
-from khien.console.directives.minutes import directive_document
-from khien.console.directives.models import OPEN, OWED, Conclusion, Directive, DirectiveState, Session
-from khien.console.directives.rights import demand_office
-from khien.console.directives.selectors import directives_shown, search_directives
+from khien.console.directives import documents, issuing
+from khien.console.directives.models import OPEN, Conclusion, Directive, DirectiveState, Session
+from khien.console.directives.rights import demand_office, prepares
+from khien.console.directives.selectors import directives_shown
+from khien.console.directives.session_filters import DirectiveFilter
 from khien.console.directives.session_forms import (
     AddUnitForm,
     AmendDueForm,
@@ -34,7 +34,6 @@ from khien.console.directives.session_forms import (
 )
 from khien.console.directives.templatetags.directives import bar_of
 from khien.console.directives.views.documents import document_response
-from khien.console.directives.views.sessions import prepares
 from khien.console.frame.given import whole
 from khien.console.spreadsheets.exports import export_response
 from khien.console.units.models import Unit
@@ -45,19 +44,10 @@ from khien.console.units.scoping import scope_ids
 @needs("directives.view")
 def directive_list(request: HttpRequest) -> HttpResponse:
     """Directives one sees, the latest first; with `overdue` those that a unit is late with."""
-    found = directives_shown(request.user)
-    text, state, session = (request.GET.get(name, "").strip() for name in ("q", "state", "session"))
-    if text:
-        found = found.filter(pk__in=search_directives(request.user, text).order_by().values("pk"))
-    if state in DirectiveState.values:
-        found = found.filter(state=state)
-    if (pk := whole(session)) is not None:
-        found = found.filter(conclusion__session=pk)
-    if request.GET.get("overdue") == "1":
-        late = Q(tasks__state__in=OWED, tasks__due_at__lt=timezone.now())
-        if (ids := scope_ids(request.user)) is not None:
-            late &= Q(tasks__unit__in=ids)
-        found = found.filter(pk__in=Directive.objects.filter(late).order_by().values("pk"))
+    asked = {name: request.GET.get(name, "") for name in ("q", "state")}
+    session, overdue = whole(request.GET.get("session", "")), request.GET.get("overdue") == "1"
+    chosen = DirectiveFilter(**asked, session=session, overdue=overdue)
+    found = chosen.of(directives_shown(request.user), request.user)
     if "export" in request.GET:
         return export_response(request, "directives", _("Directives"), _columns(), found)
     context = {
@@ -292,11 +282,4 @@ def directive_withdraw(request: HttpRequest, pk: int) -> HttpResponse:
 @needs("directives.view")
 def directive_file(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     """An issued directive as a document: docx or pdf."""
-    directive = _get(request, pk)
-    if directive.state == DirectiveState.DRAFT and not prepares(request.user):
-        raise Http404
-    rows = directive.units.filter(removed_at=None).select_related("unit").order_by("unit__name")
-    if (ids := scope_ids(request.user)) is not None:
-        rows = rows.filter(unit__in=ids)
-    name = f"directive-{directive.number or 'draft'}"
-    return document_response(request, directive, directive_document(directive, list(rows)), name, kind)
+    return document_response(request, lambda: documents.directive_file(request.user, pk, kind))

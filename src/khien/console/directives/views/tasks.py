@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Prefetch
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
@@ -20,7 +20,6 @@ from django.views.decorators.http import require_POST, require_safe
 
 from khien.console.accounts.access import demand, needs
 from khien.console.accounts.models import User
-from khien.console.audit.services import record
 from khien.console.directives import handling
 from khien.console.directives.filters import STATES, TaskFilter
 from khien.console.directives.forms import TaskForm
@@ -28,6 +27,7 @@ from khien.console.directives.handling import returnable
 from khien.console.directives.models import Session, StepKind, Task, TaskStep, TaskStepFile
 from khien.console.directives.rights import checks, handled
 from khien.console.directives.selectors import counts, people_below, shown
+from khien.console.directives.step_files import step_file
 from khien.console.directives.steps import actions
 from khien.console.directives.tasks import create_task
 from khien.console.directives.templatetags.directives import word
@@ -145,10 +145,10 @@ def _moment(text: str | None) -> datetime | None:
 @needs("tasks.work")
 def task_file(request: HttpRequest, pk: int, file: int) -> HttpResponse:
     """A file handed in with a task, for those who see the task."""
-    task = get_object_or_404(Task.objects.visible_to(request.user), pk=pk)
-    found = get_object_or_404(TaskStepFile.objects.select_related("stored"), pk=file, step__task=task)
-    record(request.user, "task.file", task, after={"name": found.stored.name, "sha256": found.stored.sha256})
-    return download(found.stored)
+    try:
+        return download(step_file(request.user, pk, file))
+    except ObjectDoesNotExist as error:
+        raise Http404 from error
 
 
 @needs("tasks.work")

@@ -12,7 +12,7 @@ from pydantic import Field
 from khien.console.api.auth import Key
 from khien.console.api.paging import PageParameters, page_of
 from khien.console.api.shapes import Page
-from khien.console.directives.api import TaskOut, show_tasks
+from khien.console.directives.api.showing import TaskOut, show_tasks
 from khien.console.directives.selectors import tasks_of_incident
 from khien.console.incidents import playbook_tasks
 from khien.console.incidents.api.showing import looked_at

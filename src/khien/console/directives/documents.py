@@ -1,0 +1,79 @@
+"""Sessions and directives as Word and PDF, for those who see them. Who takes one away is in the audit trail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import models
+from django.http import HttpResponse
+from django.utils import timezone
+
+from khien.console.accounts.access import demand
+from khien.console.accounts.models import User
+from khien.console.audit.services import record
+from khien.console.directives.minutes import directive_document, minutes_of, notice_of
+from khien.console.directives.models import Directive, DirectiveState, Session, SessionState
+from khien.console.directives.rights import prepares
+from khien.console.directives.selectors import directives_shown
+from khien.console.files.services import safe_name
+from khien.console.units.scoping import scope_ids
+from khien.documents.official import Document, render_docx, render_pdf
+
+TYPES = {
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "pdf": "application/pdf",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A file to save. `name`: ASCII."""
+
+    name: str
+    content_type: str
+    body: bytes
+
+
+def saved(made: Made) -> HttpResponse:
+    """A response that saves it."""
+    disposition = f'attachment; filename="{made.name}"'
+    return HttpResponse(made.body, content_type=made.content_type, headers={"Content-Disposition": disposition})
+
+
+def session_document(by: User, pk: int, what: str, kind: str) -> Made:
+    """The minutes, or the notice of the conclusions (`what`: minutes, notice), as docx or pdf.
+
+    Raises Session.DoesNotExist also for one not held yet, PdfError where no PDF can be made.
+    """
+    demand(by, "directives.view")
+    rows = Session.objects.visible_to(by).exclude(state=SessionState.PLANNED)
+    session = rows.select_related("chair__unit", "secretary__unit").get(pk=pk)
+    document = (minutes_of if what == "minutes" else notice_of)(by, session)
+    return _made(by, session, document, f"{session.number}-{what}", kind)
+
+
+def directive_file(by: User, pk: int, kind: str) -> Made:
+    """A directive to those of its units that the person sees, as docx or pdf; a draft for those who prepare it.
+
+    Raises Directive.DoesNotExist, PdfError where no PDF can be made.
+    """
+    demand(by, "directives.view")
+    directive = directives_shown(by).get(pk=pk)
+    if directive.state == DirectiveState.DRAFT and not prepares(by):
+        raise Directive.DoesNotExist
+    rows = directive.units.filter(removed_at=None).select_related("unit").order_by("unit__name")
+    if (ids := scope_ids(by)) is not None:
+        rows = rows.filter(unit__in=ids)
+    document = directive_document(directive, list(rows))
+    return _made(by, directive, document, f"directive-{directive.number or 'draft'}", kind)
+
+
+def _made(by: User, target: models.Model, document: Document, name: str, kind: str) -> Made:
+    body = render_pdf(document) if kind == "pdf" else render_docx(document)
+    record(by, "export", target, after={"format": kind, "bytes": len(body)})
+    file = f"{safe_name(name)}-{timezone.localtime():%Y%m%d}.{kind}"
+    return Made("".join(_plain(letter) for letter in file), TYPES[kind], body)
+
+
+def _plain(letter: str) -> str:
+    return letter if letter.isascii() and (letter.isalnum() or letter in "-._") else "-"
