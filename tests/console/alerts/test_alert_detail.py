@@ -43,7 +43,7 @@ SignedIn = Callable[..., Client]
 def folders(settings: Any, tmp_path: Path) -> Path:
     rules = tmp_path / "rules"
     rules.mkdir()
-    text = WHOAMI + "description: Finds who asks\nauthor: An Author\nfalsepositives: [Administrators]\n"
+    text = WHOAMI + "description: Finds who asks\nauthor: An Author\ndate: 2026/03/09\nfalsepositives: [Administrators]\n"
     text += "references: ['https://example.vn/a?b=1', 'javascript:alert(1)', 'http://example.vn/plain']\n"
     (rules / "whoami.yml").write_text(text)
     settings.RULES = [rules]
@@ -73,6 +73,7 @@ def test_the_page_and_the_panel_say_why_it_fired(
 ) -> None:
     text = signed_in(province.analyst, language).get(f"/alerts/{alert.pk}/{part}").content.decode()
     assert "C:\\Windows\\System32<mark>\\whoami.exe</mark>" in text
+    assert "<dd>09/03/2026</dd>" in text
     assert "Finds who asks" in text
     assert "An Author" in text
     assert 'href="https://example.vn/a?b=1" rel="noreferrer noopener"' in text

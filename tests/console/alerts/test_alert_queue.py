@@ -182,7 +182,7 @@ class TestFiltering:
             ("entity", "web01"),
             ("unit", "Sở Y tế"),
             ("level", "High"),
-            ("day", timezone.localdate().isoformat()),
+            ("day", f">{timezone.localdate():%d/%m/%Y}</a>"),
         ):
             page = text_of(client, f"{QUEUE}?group={group}")
             assert first in page

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django import template
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -60,6 +60,15 @@ def moment(value: datetime | None) -> SafeString | str:
         local.strftime("%d/%m/%Y %H:%M:%S"),
         local.strftime("%d/%m/%Y %H:%M"),
     )
+
+
+@register.filter
+def written_day(text: str) -> str:
+    """A day that stands in a file as `2026-11-24` or `2026/11/24`, as pages print days; other text as it is."""
+    try:
+        return date_format(date.fromisoformat(text.replace("/", "-")), "SHORT_DATE_FORMAT")
+    except ValueError:
+        return text
 
 
 @register.filter
