@@ -43,7 +43,9 @@ SignedIn = Callable[..., Client]
 def folders(settings: Any, tmp_path: Path) -> Path:
     rules = tmp_path / "rules"
     rules.mkdir()
-    text = WHOAMI + "description: Finds who asks\nauthor: An Author\ndate: 2026/03/09\nfalsepositives: [Administrators]\n"
+    text = (
+        WHOAMI + "description: Finds who asks\nauthor: An Author\ndate: 2026/03/09\nfalsepositives: [Administrators]\n"
+    )
     text += "references: ['https://example.vn/a?b=1', 'javascript:alert(1)', 'http://example.vn/plain']\n"
     (rules / "whoami.yml").write_text(text)
     settings.RULES = [rules]
