@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from khien.console.accounts.models import User
-from khien.console.alerts.models import Level
+from khien.console.alerts.models import Alert, Level
 from khien.console.incidents import catalogue
 from khien.console.incidents.models import Incident, Tlp
 from khien.console.incidents.timeline import demand_past
@@ -30,6 +30,35 @@ PLAIN = (
 )
 LINKED = ("unit", "leader")
 LISTS = ("units", "systems", "team")
+
+
+def from_alerts(user: User, alerts: list[Alert], now: datetime) -> dict[str, Any]:
+    """What alerts tell of an incident that is to be opened; of none, what is usual. Units, systems and people by id."""
+    if not alerts:
+        return {
+            "level": Level.MEDIUM,
+            "tlp": "AMBER",
+            "detected_at": now,
+            "unit": user.unit_id,
+            "leader": user.pk,
+        }
+    worst = max(alerts, key=lambda alert: (alert.level, alert.count))
+    units = {alert.unit_id for alert in alerts if alert.unit_id}
+    classes = [alert.classification for alert in alerts if alert.classification]
+    known = dict(catalogue.classes())
+    rsit = max(classes, key=classes.count) if classes else ""
+    return {
+        "title": f"{worst.title} · {worst.entity_value}" if worst.entity_value else worst.title,
+        "level": worst.level,
+        "tlp": "AMBER",
+        "detected_at": min(alert.arrived_at for alert in alerts),
+        "unit": worst.unit_id or user.unit_id,
+        "units": sorted(units),
+        "systems": sorted({alert.system_id for alert in alerts if alert.system_id}),
+        "leader": user.pk,
+        "classification": rsit if rsit in known else "",
+        "working_class": catalogue.working_class_of(rsit) if rsit in known else "other",
+    }
 
 
 def complete(incident: Incident, now: datetime) -> None:

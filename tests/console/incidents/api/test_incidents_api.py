@@ -155,6 +155,23 @@ def test_classes_and_people_to_choose_from(province):
     assert not {province.commune.pk, province.press.pk} & people
 
 
+def test_alerts_suggest_an_incident_which_is_opened_as_suggested(province, opened, an_alert):
+    free, taken, foreign = an_alert(level=4), an_alert(title="Khác", level=2), an_alert("xa-mau")
+    there = opened(alerts=[taken])
+    api = Api(province.health)
+    query = "&".join(f"alerts={each.pk}" for each in (free, taken, foreign))
+    found = api("GET", f"/incidents/suggested?{query}").json()
+    assert (found["title"], found["level"]) == ("LSASS dump via comsvcs · SYT-PC-041", 4)
+    assert found["units"] == [province.units["so-y-te"].pk]
+    assert found["taken"] == [there.pk]
+    assert found["offered"][0]["wide"]
+    body = {**found, "alerts": [free.pk], "indicators": found.pop("offered")}
+    made = api("POST", "/incidents", body)
+    assert made.status_code == 201, made.content
+    assert len(made.json()["indicators"]) == 3
+    assert api("GET", "/incidents/suggested").status_code == 422
+
+
 def test_reading_an_incident_asks_no_more_with_ten_times_the_rows(
     province, opened, django_assert_max_num_queries, an_alert
 ):

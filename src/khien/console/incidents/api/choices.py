@@ -1,17 +1,22 @@
-"""What may be chosen when an incident is opened or changed."""
+"""What may be chosen when an incident is opened or changed, and what alerts suggest for a new one."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Router, Schema
+from django.utils import timezone
+from ninja import Query, Router, Schema
+from pydantic import Field
 
 from khien.console.accounts.models import User
 from khien.console.accounts.roles import roles_with
+from khien.console.alerts.models import Alert
 from khien.console.api.auth import Key
-from khien.console.api.shapes import UnitRef
-from khien.console.incidents import catalogue
+from khien.console.api.shapes import AnId, Time, UnitRef
+from khien.console.incidents import catalogue, selectors
+from khien.console.incidents.api.indicators import MOST_ALERTS, FoundOut
+from khien.console.incidents.facts import from_alerts
 
 choices = Router(tags=["incidents"])
 
@@ -51,6 +56,32 @@ class WorkerOut(Schema):
     unit: UnitRef
 
 
+class SuggestedOut(Schema):
+    """What alerts tell of an incident to be opened, in the fields it is opened with.
+
+    `offered`: entities that could be its indicators. `taken`: incidents that have some of these alerts already.
+    """
+
+    title: str = ""
+    level: int
+    tlp: str
+    working_class: str = "other"
+    classification: str = ""
+    detected_at: Time
+    unit: int | None
+    units: list[int] = Field(default_factory=list)
+    systems: list[int] = Field(default_factory=list)
+    leader: int | None
+    offered: list[FoundOut]
+    taken: list[int]
+
+
+class AlertsQuery(Schema):
+    """Ids of alerts."""
+
+    alerts: list[AnId] = Field(min_length=1, max_length=MOST_ALERTS)
+
+
 @choices.get("/classes", response=ClassesOut, auth=Key("incidents:read"), summary="Classes of incidents")
 def incident_classes(request: HttpRequest) -> dict[str, Any]:
     """The catalogues in force."""
@@ -62,3 +93,17 @@ def incident_people(request: HttpRequest) -> list[Any]:
     """People whom the key's owner sees and whose role may open incidents."""
     able = User.objects.visible_to(request.user).filter(is_active=True, role__in=roles_with("incidents.view"))
     return list(able.select_related("unit").order_by("name", "pk"))
+
+
+@choices.get(
+    "/suggested", response=SuggestedOut, auth=Key("incidents:write"), summary="What alerts suggest for a new incident"
+)
+def suggested_incident(request: HttpRequest, named: Query[AlertsQuery]) -> dict[str, Any]:
+    """Nothing is opened. Alerts that are not seen are passed over."""
+    user = request.user
+    alerts = list(Alert.objects.visible_to(user).filter(pk__in=set(named.alerts)).select_related("unit", "system"))
+    return {
+        **from_alerts(user, alerts, timezone.now()),
+        "offered": [{"kind": kind, "value": value, "wide": wide} for kind, value, wide in selectors.candidates(alerts)],
+        "taken": list(selectors.visible_numbers(user, [alert.incident_id for alert in alerts])),
+    }

@@ -17,7 +17,7 @@ from khien.console.alerts.models import Alert, Level
 from khien.console.concurrency import Changed
 from khien.console.directives.selectors import tasks_of_incident
 from khien.console.frame.given import whole
-from khien.console.incidents import catalogue, observables, selectors, services
+from khien.console.incidents import facts, observables, selectors, services
 from khien.console.incidents.forms import EntryForm, IncidentForm, RelateForm, take_errors
 from khien.console.incidents.models import ClockState, Incident, IncidentStatus, IndicatorKind
 from khien.console.incidents.views.reading import back, seen
@@ -85,7 +85,7 @@ def new(request: HttpRequest) -> HttpResponse:
     )
     offered = selectors.candidates(alerts)
     ticked = set(request.POST.getlist("indicators"))
-    form = IncidentForm(user, request.POST or None, initial=_from_alerts(user, alerts))
+    form = IncidentForm(user, request.POST or None, initial=facts.from_alerts(user, alerts, timezone.now()))
     del form.fields["version"]
     if request.method == "POST" and form.is_valid():
         chosen = [(kind, value) for kind, value, _wide in offered if f"{kind}:{value}" in ticked]
@@ -112,35 +112,6 @@ def new(request: HttpRequest) -> HttpResponse:
         "title": _("New incident"),
     }
     return render(request, "incidents/edit.html", context, status=400 if form.errors else 200)
-
-
-def _from_alerts(user: Any, alerts: list[Alert]) -> dict[str, Any]:
-    """What alerts tell of an incident to be opened."""
-    if not alerts:
-        return {
-            "level": Level.MEDIUM,
-            "tlp": "AMBER",
-            "detected_at": timezone.now(),
-            "unit": user.unit_id,
-            "leader": user.pk,
-        }
-    worst = max(alerts, key=lambda alert: (alert.level, alert.count))
-    units = {alert.unit_id for alert in alerts if alert.unit_id}
-    classes = [alert.classification for alert in alerts if alert.classification]
-    known = dict(catalogue.classes())
-    rsit = max(classes, key=classes.count) if classes else ""
-    return {
-        "title": f"{worst.title} · {worst.entity_value}" if worst.entity_value else worst.title,
-        "level": worst.level,
-        "tlp": "AMBER",
-        "detected_at": min(alert.arrived_at for alert in alerts),
-        "unit": worst.unit_id or user.unit_id,
-        "units": sorted(units),
-        "systems": sorted({alert.system_id for alert in alerts if alert.system_id}),
-        "leader": user.pk,
-        "classification": rsit if rsit in known else "",
-        "working_class": catalogue.working_class_of(rsit) if rsit in known else "other",
-    }
 
 
 @require_http_methods(["GET", "POST"])
