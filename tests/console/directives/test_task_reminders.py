@@ -9,6 +9,7 @@ from khien.console.chores import all_chores
 from khien.console.directives import checking, handling, reminders
 from khien.console.directives.models import Task, TaskReminder
 from khien.console.directives.tasks import create_task
+from khien.console.incidents.services import open_incident
 from khien.console.notifications.models import Notice
 
 pytestmark = pytest.mark.django_db
@@ -64,11 +65,45 @@ def test_a_task_given_late_is_not_reminded_of_times_before_it(province, task):
 def test_what_is_finished_done_or_cancelled_is_not_reminded_of(province, task):
     handling.accept(province.health, task.pk, 1)
     handling.finish(province.health, task.pk, 2, text="Xong")
-    assert sent_at(DUE + DAY) == []
+    assert {kind for kind, _who in sent_at(DUE + DAY)} == {"task.unchecked"}
     checking.send_back(province.analyst, task.pk, 3, reason="Thiếu")
     assert len(sent_at(DUE + DAY)) == 3
     checking.cancel(province.analyst, task.pk, 4, reason="Thôi")
     assert sent_at(DUE + 4 * DAY) == []
+
+
+def test_what_waits_for_a_check_is_told_to_who_checks_then_above(province, task):
+    handling.accept(province.health, task.pk, 1)
+    handling.finish(province.health, task.pk, 2, text="Xong")
+    finished = Task.objects.get(pk=task.pk).finished_at
+    assert sent_at(finished + 1.9 * DAY) == []
+    office = [("task.unchecked", "analyst"), ("task.unchecked", "analyst2")]
+    assert sent_at(finished + 2 * DAY) == office
+    assert sent_at(finished + 3 * DAY) == []
+    assert sent_at(finished + 4 * DAY) == office
+    assert sent_at(finished + 7 * DAY) == [("task.unchecked", "chair")]
+    checking.send_back(province.analyst, task.pk, 3, reason="Thiếu")
+    assert sent_at(finished + 8 * DAY) == []
+    handling.finish(province.health, task.pk, 4, text="Xong")
+    again = Task.objects.get(pk=task.pk).finished_at
+    assert sent_at(again + 3 * DAY) == office
+    checking.confirm(province.analyst, task.pk, 5)
+    assert sent_at(again + 9 * DAY) == []
+
+
+def test_the_leader_of_an_incident_checks_and_nobody_is_reminded_to_check_their_own(province):
+    incident = open_incident(
+        province.analyst, title="Sự cố", level=2, unit=province.units["so-y-te"], leader=province.analyst2
+    )
+    led = create_task(province.analyst, unit=province.units["so-y-te"], title="a", due_at=DUE, incident=incident)
+    own = create_task(province.analyst, unit=province.units["thuong-truc"], title="b", due_at=DUE)
+    for each, who in ((led, province.health), (own, province.analyst)):
+        handling.accept(who, each.pk, 1)
+        handling.finish(who, each.pk, 2, text="Xong")
+    Notice.objects.all().delete()
+    reminders.remind(Task.objects.get(pk=own.pk).finished_at + 2 * DAY)
+    told = [(each.params["task"], each.user) for each in Notice.objects.filter(kind="task.unchecked")]
+    assert sorted(told, key=str) == [("a", province.analyst2), ("b", province.analyst2)]
 
 
 def test_a_new_due_time_is_reminded_of_anew(province, task):
@@ -99,7 +134,13 @@ def test_rules_are_data_and_wrong_ones_are_told(tmp_path, settings):
     own = tmp_path / "reminders.yaml"
     own.write_text("- {code: week, days: -7, from: due, to: unit}\n")
     assert [rule.offset for rule in reminders.rules()] == [-7 * DAY]
-    for wrong in ("- {code: a, days: 1, to: mayor}", "- {days: 1, to: unit}", "{", "- {code: a, days: x, to: unit}"):
+    for wrong in (
+        "- {code: a, days: 1, to: mayor}",
+        "- {days: 1, to: unit}",
+        "{",
+        "- {code: a, days: x, to: unit}",
+        "- {code: a, days: 1, to: checker}",
+    ):
         own.write_text(wrong)
         with pytest.raises(ImproperlyConfigured, match=r"reminders\.yaml"):
             reminders.rules()

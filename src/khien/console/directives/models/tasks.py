@@ -183,7 +183,7 @@ class TaskStepFile(models.Model):
 
 
 class TaskReminder(models.Model):
-    """A reminder that was sent: each once for a due time; a new due time is reminded of anew."""
+    """A reminder that was sent, once for each `due_at`: the due time, or for what waits for a check when it was finished."""
 
     task = models.ForeignKey(Task, models.CASCADE, related_name="reminders")
     rule = models.CharField(max_length=40)
