@@ -8,10 +8,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import override
 
-from khien.console.directives import handling, issuing, sessions
+from khien.console.directives import documents, handling, issuing, sessions
 from khien.console.directives.minutes import minutes_of
 from khien.console.directives.models import Directive, DirectiveState, Session, Task
-from khien.console.directives.views import documents
 from khien.console.units.models import Appointment, Unit
 from khien.documents.pdf import PdfError, TooLong
 

@@ -7,7 +7,9 @@ import pytest
 from console_api import Api
 from khien.console.alerts.models import Alert
 from khien.console.alerts.services import create_alert
+from khien.console.api.presenting import present
 from khien.console.incidents.services import open_incident
+from khien.console.systems.models import InformationSystem
 
 pytestmark = pytest.mark.django_db
 
@@ -72,3 +74,37 @@ def test_an_incident_one_does_not_see_is_not_named(province):
         Api(province.health)("POST", "/alerts/link", {"alerts": {made.pk: None}, "incident": incident.pk}).status_code
         == 404
     )
+
+
+def test_a_system_that_moved_to_a_unit_one_does_not_see_is_not_named(province):
+    system = InformationSystem.objects.create(code="his", name="HIS", unit=province.units["so-y-te"], level=3)
+    made = alert(province, system=system)
+    office, unit = Api(province.analyst), Api(province.health)
+    assert unit("GET", f"/alerts/{made.pk}").json()["system"]["code"] == "his"
+    system.unit = province.units["xa-mau"]
+    system.save()
+    assert unit("GET", f"/alerts/{made.pk}").json()["system"] is None
+    assert unit("GET", "/alerts").json()["items"][0]["system"] is None
+    assert office("GET", f"/alerts/{made.pk}").json()["system"]["code"] == "his"
+    assert present(province.health, Alert.objects.get(pk=made.pk))["system"] is None
+
+
+def test_a_list_is_narrowed_to_a_tab_and_counted_by_groups(province):
+    mine, free = alert(province), alert(province, title="Rule two", level=1)
+    api = Api(province.analyst)
+    api("POST", "/alerts/take", {"alerts": {mine.pk: None}})
+    assert [each["id"] for each in api("GET", "/alerts?tab=mine").json()["items"]] == [mine.pk]
+    assert [each["id"] for each in api("GET", "/alerts?tab=unassigned").json()["items"]] == [free.pk]
+    found = api("GET", "/alerts/summary?group=level&q=status:new,in_progress").json()
+    assert {each["value"]: each["n"] for each in found["groups"]} == {"high": 1, "low": 1}
+    assert (found["unassigned"], found["upto"]) == (1, free.pk)
+    assert api("GET", "/alerts/summary?q=level:nonsense").status_code == 422
+
+
+def test_a_list_makes_a_bounded_number_of_queries(province, django_assert_max_num_queries):
+    system = InformationSystem.objects.create(code="his", name="HIS", unit=province.units["so-y-te"], level=3)
+    for _ in range(30):
+        alert(province, system=system)
+    api = Api(province.health)
+    with django_assert_max_num_queries(14):
+        assert len(api("GET", "/alerts").json()["items"]) == 30
