@@ -215,6 +215,39 @@ def test_a_wrong_text_is_refused_with_the_place(
         assert caught.value.problems[0].line == line
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("title:", "title: ["), "không đúng cú pháp YAML"),
+        (("condition: not selection", "condition: not nothing"), "không có mục phát hiện 'nothing'"),
+        (("condition: not selection", "condition: not selection)"), "')' không đúng chỗ tại ký tự"),
+        (("condition: not selection", "condition: not selection and"), "kết thúc quá sớm"),
+        (("process_creation", "registry_set"), "không thuộc"),
+        (
+            ("Image:", "Image|nonsense:"),
+            "không có bộ biến đổi 'nonsense' trong 'Image|nonsense' (trong 'selection'). Có thể dùng:",
+        ),
+        (
+            ("Image:", "User: []\n    Image:"),
+            "'User' có danh sách giá trị rỗng (trong 'selection'). Hãy ghi một giá trị",
+        ),
+        (("Image:", "User|gt: a\n    Image:"), "'User|gt' cần một số, không phải 'a' (trong 'selection')"),
+        (("Image:", "User|re: '('\n    Image:"), "có biểu thức chính quy sai"),
+        (("Image:", "User|cidr: a\n    Image:"), "không có dải mạng hợp lệ"),
+        (("title:", "titel:"), "thiếu 'title'"),
+        (("logsource:", "source:"), "thiếu 'logsource'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_vietnamese_too(
+    change: tuple[str, str], message: str, known: KnownRule, fired: Any
+) -> None:
+    text = drafted(known, fired(), "Image")
+    assert change[0] in text
+    with pytest.raises(Unusable) as caught, override("vi"):
+        check(text.replace(*change, 1), known, rule_index())
+    assert message in caught.value.problems[0].message
+
+
 def test_a_filter_for_any_rule_and_one_that_is_too_long_are_refused(known: KnownRule, fired: Any) -> None:
     text = drafted(known, fired(), "Image")
     body = yaml.safe_load(text)

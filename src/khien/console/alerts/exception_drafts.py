@@ -12,6 +12,7 @@ import yaml
 from django.utils.translation import gettext as _
 
 from khien.console.alerts.explaining import kind_of
+from khien.console.alerts.filter_errors import in_words
 from khien.console.alerts.highlighting import leaves, printable, value_shown
 from khien.console.alerts.models import Alert
 from khien.console.alerts.rule_index import KnownRule, RuleIndex
@@ -191,7 +192,7 @@ def check(text: str, known: KnownRule, index: RuleIndex) -> Filter:
     sources = [*index.sources([part.id for part in known.parts]), (PATH, data)]
     loaded = load_sources(sources, {})
     problems = [
-        Wrong(each.reason, *_line_of(text, "logsource:" if _OTHER_SOURCE.search(each.reason) else ""))
+        Wrong(in_words(each.reason), *_line_of(text, "logsource:" if _OTHER_SOURCE.search(each.reason) else ""))
         for each in (*loaded.unusable, *loaded.warnings)
         if each.path == PATH
     ]
@@ -213,7 +214,7 @@ def _regexes(node: Node) -> Iterator[Regex | KeywordRegex]:
 
 
 def _placed(error: RuleError, text: str) -> Wrong:
-    message = f"{error.what}. {error.remedy}" if error.remedy else error.what
+    message = in_words(f"{error.what}. {error.remedy}" if error.remedy else error.what)
     place = _PLACE.search(error.where)
     if place:
         line = min(int(place[1]), len(text.rstrip().split("\n")))  # an end too early is seen only behind it
