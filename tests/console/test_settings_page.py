@@ -43,6 +43,16 @@ def test_it_shows_how_everything_is(province, signed_in, settings, tmp_path, lan
     assert ("At work" if language == "en" else "Đang làm việc") in page
 
 
+@pytest.mark.parametrize(("language", "words"), [("vi", "Tệp sau không dùng được"), ("en", "This cannot be used")])
+def test_it_says_which_catalogue_is_broken(province, signed_in, settings, tmp_path, language, words):
+    (tmp_path / "clocks.yml").write_text("rulesets: [{ruleset: <b>x</b>}]", encoding="utf-8")
+    settings.CATALOGUES = str(tmp_path)
+    page = signed_in(province.admin, language).get("/settings/").content.decode()
+    assert words in page
+    assert str(tmp_path / "clocks.yml") in page
+    assert "effective_from" in page
+
+
 def test_it_is_for_who_manages_the_settings(province, signed_in):
     assert signed_in(province.analyst).get("/settings/").status_code == 403
     assert Client().get("/settings/").status_code == 302

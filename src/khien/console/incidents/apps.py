@@ -25,4 +25,4 @@ def catalogues(**_: Any) -> list[checks.CheckMessage]:
     """What is wrong with catalogue files that an administrator put in place of the packaged ones."""
     from khien.console.incidents.catalogue import problems
 
-    return [checks.Warning(problem, id="incidents.W001") for problem in problems()]
+    return [checks.Warning(str(problem), id="incidents.W001") for problem in problems()]

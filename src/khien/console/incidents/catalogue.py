@@ -300,20 +300,19 @@ def playbooks(day: date, working_class: str | None = None) -> list[Playbook]:
 KINDS: dict[str, type[msgspec.Struct]] = {"rsit.yml": Rsit, "classes_vi.yml": WorkingClasses, "clocks.yml": Clocks}
 
 
-def problems() -> list[str]:
+def problems() -> list[CatalogueError]:
     """What is wrong with the files of the administrator's folder."""
     folder = replaced()
     if folder is None:
         return []
     if not folder.is_dir():
-        return [
-            f"{folder}: KHIEN_CATALOGUES names this folder, and it is not there. Make it, or unset KHIEN_CATALOGUES."
-        ]
+        told = "KHIEN_CATALOGUES names this folder, and it is not there"
+        return [CatalogueError(told, str(folder), "Make it, or unset KHIEN_CATALOGUES.")]
     found = []
     for path in [folder / name for name in KINDS] + sorted((folder / "playbooks").glob("*.yml")):
         if path.is_file():
             try:
                 read(path, KINDS.get(path.name, Playbook))
             except CatalogueError as error:
-                found.append(str(error))
+                found.append(error)
     return found
