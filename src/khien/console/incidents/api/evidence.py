@@ -15,6 +15,7 @@ from pydantic import Field
 from khien.console.accounts.models import User
 from khien.console.api.auth import Key
 from khien.console.api.shapes import Moment, PersonRef, Time
+from khien.console.exports.api import FILE
 from khien.console.incidents import evidence as services
 from khien.console.incidents import evidence_package
 from khien.console.incidents.api.showing import IncidentRef, Version, looked_at
@@ -22,9 +23,6 @@ from khien.console.incidents.models import Custody, Evidence
 
 evidence = Router(tags=["incidents"])
 _REASON = Field(min_length=1, max_length=500)
-_ARCHIVE = {
-    "responses": {200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
-}
 
 
 class EvidenceOut(Schema):
@@ -232,7 +230,7 @@ def offer_evidence(request: HttpRequest, pk: int, body: PackageIn) -> dict[str, 
     "/{int:pk}/evidence/download",
     auth=Key("incidents:write"),
     summary="Download the encrypted archive",
-    openapi_extra=_ARCHIVE,
+    openapi_extra=FILE,
 )
 def download_evidence(request: HttpRequest, pk: int, body: TokenIn) -> HttpResponse:
     """A zip under AES-256, made while it is sent; the chain of custody of each piece keeps why it was taken."""

@@ -1,0 +1,120 @@
+"""Files of an incident through the API: made at once, or by the worker and fetched later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from console_api import Api
+from khien.console.api.models import IdempotentAnswer
+from khien.console.audit.models import Entry
+from khien.console.exports import documents
+from khien.console.exports.models import FileState, MadeFile
+from khien.console.incidents.models import Incident, Tlp
+from khien.console.upkeep import jobs
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def all_long(settings, tmp_path, monkeypatch) -> None:
+    """Documents are all too long to be made within a request."""
+    settings.DATA = tmp_path
+    monkeypatch.setattr(documents, "MOST_AT_ONCE", {"pdf": 10, "docx": 10})
+
+
+@pytest.fixture
+def work() -> Callable[[], None]:
+    """Do all jobs that wait, as the worker does."""
+
+    def work() -> None:
+        while jobs.work("test"):
+            pass
+
+    return work
+
+
+def test_an_incident_comes_as_each_kind_of_file(province, opened):
+    made, api = opened(), Api(province.health)
+    answer = api("GET", f"/incidents/{made.pk}/export?format=json")
+    assert json.loads(answer.content)["number"] == made.number
+    assert f'filename="{made.number}.json"' in answer["Content-Disposition"]
+    for kind, begins in (("docx", b"PK"), ("pdf", b"%PDF")):
+        assert api("GET", f"/incidents/{made.pk}/export?format={kind}").content.startswith(begins)
+    assert Entry.objects.filter(action="incident.export", actor=province.health).count() == 3
+    assert api("GET", f"/incidents/{made.pk}/export?format=html").status_code == 422
+    assert api("GET", f"/incidents/{made.pk}/export").status_code == 422
+
+
+@pytest.mark.parametrize("kind", ["docx", "pdf"])
+def test_a_report_is_filled_with_what_is_known_and_changed(province, opened, kind):
+    made, api = opened(level=4, serious=True, description="Máy chủ bị mã hóa"), Api(province.health)
+    known = api("GET", f"/incidents/{made.pk}/report").json()
+    assert (known["kind"], known["description"]) == ("first", "Máy chủ bị mã hóa")
+    assert known["reporter"] == str(province.health.unit.name)
+    body = {"addressees": ["Cục A05", "UBND"], "issuer": "Sở Y tế", "number": 7, "handled": False, "format": kind}
+    answer = api("POST", f"/incidents/{made.pk}/report", body, **{"Idempotency-Key": "báo cáo"})
+    assert answer.status_code == 200, answer.content
+    assert answer.content.startswith(b"PK" if kind == "docx" else b"%PDF")
+    told = Entry.objects.get(action="incident.compose_report").after
+    assert (told["addressees"], told["number"], told["format"]) == (["Cục A05", "UBND"], 7, kind)
+    assert not IdempotentAnswer.objects.exists()  # a file is no text to be kept
+
+
+def test_what_a_report_lacks_is_said_where(province, opened):
+    made, api = opened(), Api(province.health)
+    answer = api("POST", f"/incidents/{made.pk}/report", {"issuer": "x" * 300})
+    assert answer.status_code == 422
+    assert {each["where"] for each in answer.json()["detail"]} == {"addressees", "issuer"}
+
+
+def test_a_long_one_is_made_by_the_worker_and_fetched_by_who_asked(province, opened, all_long, work):
+    made, api = opened(), Api(province.health)
+    asked = api("GET", f"/incidents/{made.pk}/export?format=docx")
+    assert (asked.status_code, asked.json()["state"]) == (202, "waiting")
+    here = f"/incidents/files/{asked.json()['id']}"
+    assert api("GET", f"/incidents/{made.pk}/export?format=docx").json()["id"] == asked.json()["id"]
+    assert api("GET", f"{here}/content").status_code == 404
+    work()
+    ready = api("GET", here).json()
+    assert (ready["state"], ready["name"]) == ("ready", f"{made.number}.docx"), ready
+    answer = api("GET", f"{here}/content")
+    assert b"".join(answer.streaming_content).startswith(b"PK")
+    for other in (province.analyst, province.hospital):
+        for method, path in (("GET", here), ("GET", f"{here}/content"), ("DELETE", here)):
+            assert Api(other)(method, path).status_code == 404
+    assert Entry.objects.filter(action="export.download", actor=province.health).count() == 1
+    assert api("DELETE", here).status_code == 204
+    assert api("GET", here).status_code == 404
+
+
+def test_a_long_report_is_made_of_what_was_sent(province, opened, all_long, work):
+    made, api = opened(), Api(province.health)
+    body = {"addressees": ["Cục A05"], "issuer": "Sở Y tế", "confidential": True}
+    asked = api("POST", f"/incidents/{made.pk}/report", body)
+    assert asked.status_code == 202, asked.content
+    work()
+    assert MadeFile.objects.get().state == FileState.READY, MadeFile.objects.get().reason
+    answer = api("GET", f"/incidents/files/{asked.json()['id']}/content")
+    assert b"".join(answer.streaming_content).startswith(b"PK")
+    assert Entry.objects.get(action="incident.compose_report").after["addressees"] == ["Cục A05"]
+
+
+def test_who_lost_the_right_fetches_it_no_more(province, opened, all_long, work):
+    made = opened(tlp=Tlp.RED, team=[province.health])
+    api = Api(province.health)
+    asked = api("GET", f"/incidents/{made.pk}/export?format=docx").json()
+    work()
+    made.team.clear()
+    assert not Incident.objects.visible_to(province.health).exists()
+    assert api("GET", f"/incidents/files/{asked['id']}/content").status_code == 403
+    assert not Entry.objects.filter(action="export.download").exists()
+
+
+def test_a_key_of_incidents_fetches_no_other_files_of_its_owner(province, all_long):
+    listed = MadeFile.objects.create(by=province.health, title="Cảnh báo", address="/alerts/?export=csv", digest="0")
+    api = Api(province.health)
+    for method, path in (("GET", ""), ("GET", "/content"), ("DELETE", "")):
+        assert api(method, f"/incidents/files/{listed.pk}{path}").status_code == 404
