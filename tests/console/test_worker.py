@@ -2,10 +2,11 @@
 
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from django.utils import timezone
 from django_tasks import task
 from django_tasks_db.models import DBTaskResult
@@ -88,8 +89,26 @@ def test_a_chore_that_fails_waits_longer_each_time_is_written_down_and_the_other
     assert (run.failures, run.error) == (len(tries), "RuntimeError: no connection to the lake")
     worst = health.chores()[0]
     assert (worst.run.name, worst.problem) == ("test.fails", "failing")
-    assert running.waits(0.05, 40) == running.LONGEST_WAIT
-    assert running.waits(3600, 5) == 3600
+    assert running.waits(0.05, 40, 300) == 300
+    assert running.waits(3600, 5, 300) == 3600
+
+
+def test_alerts_come_in_soon_after_an_error_that_lasted_long():
+    feed = next(chore for chore in all_chores() if chore.name == "alerts.feed")
+    tries: list[float] = []
+
+    def fail() -> None:
+        tries.append(time.monotonic())
+        raise OperationalError("database is locked")
+
+    thread = running.ChoreThread(replace(feed, run=fail), threading.Event())
+    thread.record.failures = 500
+    thread.start()
+    time.sleep(4.5)
+    thread.stopping.set()
+    thread.thread.join()
+    assert len(tries) == 2
+    assert tries[1] - tries[0] < 4
 
 
 def test_a_chore_not_run_for_long_is_late():

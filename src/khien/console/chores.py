@@ -13,11 +13,15 @@ from django.apps import apps
 
 @dataclass(frozen=True, slots=True)
 class Chore:
-    """`run` is called about every `every`, by one worker at a time; done twice, it does no harm."""
+    """`run` is called about every `every`, by one worker at a time; done twice, it does no harm.
+
+    `longest_wait`: after errors it waits longer each time, and at most so long.
+    """
 
     name: str
     every: timedelta
     run: Callable[[], object]
+    longest_wait: timedelta = timedelta(minutes=5)
 
 
 def all_chores() -> list[Chore]:

@@ -11,6 +11,8 @@ from khien.console.alerts.models import BulkAction
 from khien.console.chores import Chore
 
 KEEP_UNDO = timedelta(days=1)
+FEED_WAITS = timedelta(seconds=3)
+"""Alerts are to be on the screen at once: after an error, such as a locked database, the feed is soon there again."""
 
 
 def forget_undo() -> None:
@@ -20,6 +22,6 @@ def forget_undo() -> None:
 
 CHORES: list[Chore] = [
     Chore("alerts.exceptions", timedelta(minutes=5), exceptions.keep_exceptions),
-    Chore("alerts.feed", timedelta(seconds=0.5), feed.run),
+    Chore("alerts.feed", timedelta(seconds=0.5), feed.run, FEED_WAITS),
     Chore("alerts.forget_undo", timedelta(hours=1), forget_undo),
 ]

@@ -15,7 +15,6 @@ from khien.console.chores import Chore
 from khien.console.upkeep.models import ChoreRun
 
 FIRST_WAIT = 1.0
-LONGEST_WAIT = 300.0
 _LATEST_START = 15.0
 _IDLE = 30.0
 """A chore that rests longer than this gives its connection back meanwhile."""
@@ -59,7 +58,7 @@ class ChoreThread:
             now = time.monotonic()
             due = max(due + every, now)
             if failed:
-                due = max(due, now + waits(every, self.record.failures))
+                due = max(due, now + waits(every, self.record.failures, self.chore.longest_wait.total_seconds()))
             if due - now > _IDLE:
                 connections.close_all()
         connections.close_all()
@@ -92,9 +91,9 @@ class ChoreThread:
         return not error
 
 
-def waits(every: float, failures: int) -> float:
-    """Seconds until the next try after so many failures in a row."""
-    return min(max(every, FIRST_WAIT) * 2.0 ** min(failures - 1, 20), max(LONGEST_WAIT, every))
+def waits(every: float, failures: int, longest: float) -> float:
+    """Seconds until the next try after so many failures in a row, at most `longest` or the interval itself."""
+    return min(max(every, FIRST_WAIT) * 2.0 ** min(failures - 1, 20), max(longest, every))
 
 
 def write_down(threads: list[ChoreThread]) -> None:
