@@ -163,7 +163,15 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, own_database: OwnData
     )
     assert "Connection refused" in wrong
     assert "KHIEN_DATABASE_URL" in wrong
-    assert "no address of a database" in _refused(own_database, "migrate", *data, KHIEN_DATABASE_URL="nonsense://x")
+    for address in ("nonsense://me:secret@x/y", "mysql://me:secret@x/y", "secret", "postgres://me:secret@x:port/y"):
+        more = {"backup": [str(tmp_path / "b")], "restore": [str(tmp_path / "b")], "move": ["--to", "sqlite:///x"]}
+        for command in ("serve", "worker", "migrate", "backup", "restore", "move"):
+            said = _refused(own_database, command, *more.get(command, []), *data, KHIEN_DATABASE_URL=address)
+            assert said.startswith("khien: KHIEN_DATABASE_URL: this is no address of a database"), said
+            assert "Write postgres://user:password@host/name" in said
+            assert "secret" not in said
+            assert "mssql" not in said
+    assert "--to: this is no address" in _refused(own_database, "move", "--to", "nonsense://x", *data)
 
 
 def test_looking_at_a_trail_makes_no_folder(tmp_path: Path) -> None:

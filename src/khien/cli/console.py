@@ -28,7 +28,14 @@ _MOST_WEB = 4
 
 
 def choose(data: Path | None, live: Path | None = None) -> Path:
-    """Settle the folders in the environment, for this process and those it starts; the console's own."""
+    """Settle the folders in the environment, for this process and those it starts; the console's own.
+
+    Raises UsageError for a database address that is none, before anything is begun.
+    """
+    if address := os.environ.get("KHIEN_DATABASE_URL", ""):
+        from khien.console.database_address import parts_of
+
+        parts_of(address)
     folder = data or Path(os.environ.get(DATA) or rule_folders.data_folder() / "console")
     os.environ[DATA] = str(folder.resolve())
     if live is not None:
@@ -38,17 +45,11 @@ def choose(data: Path | None, live: Path | None = None) -> Path:
 
 
 def set_up(data: Path | None, live: Path | None = None) -> None:
-    """Load Django with the console's settings. Raises UsageError for a database address that is none."""
-    import dj_database_url
+    """Load Django with the console's settings."""
     import django
 
     choose(data, live)
-    try:
-        django.setup()
-    except (dj_database_url.ParseError, dj_database_url.UnknownSchemeError) as error:
-        raise UsageError(
-            "this is no address of a database", "KHIEN_DATABASE_URL", "Write postgres://user@host/name, or leave it out"
-        ) from error
+    django.setup()
 
 
 @app.command()
@@ -211,16 +212,18 @@ def move(
     old = os.environ.get("KHIEN_DATABASE_URL", "") or f"sqlite:///{folder / 'console.db'}"
     if to == old:
         raise UsageError("this is the database in use", to, "Give another with --to")
+    from khien.console.database_address import parts_of
+
+    parts_of(to, where="--to")
     with _alone(folder):
         os.environ["KHIEN_DATABASE_URL"] = to
         set_up(data)
-        import dj_database_url
         from django.db import DatabaseError
 
         from khien.console.moving import move as copy_all
         from khien.console.moving import open_old
 
-        open_old(dict(dj_database_url.parse(old)))
+        open_old(parts_of(old))
         try:
             total = copy_all(lambda name, count: typer.echo(f"{count:>12,}  {name}") if count else None)
         except DatabaseError as error:

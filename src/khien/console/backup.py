@@ -20,11 +20,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import dj_database_url
 import msgspec
 
 from khien import __version__
 from khien.collect.segments import sync_folder
+from khien.console.database_address import parts_of
 from khien.errors import KhienError
 from khien.flow.backup import Kept, copy
 
@@ -75,7 +75,7 @@ class Database:
 
 def database_of(folder: Path, url: str) -> Database:
     """The database of a data folder: KHIEN_DATABASE_URL's, or `console.db` in it."""
-    parts = dict(dj_database_url.parse(url)) if url else {}
+    parts = parts_of(url) if url else {}
     if not parts:
         return Database(folder / "console.db")
     if str(parts["ENGINE"]).endswith("sqlite3"):

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import dj_database_url
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
+from khien.console.database_address import SETTING, parts_of
 from khien.console.secret import secret_key
 from khien.documents.office import Office
 
@@ -121,9 +121,7 @@ TEMPLATES = [
 
 _default_database = f"sqlite:///{DATA / 'console.db'}"
 DATABASES = {
-    "default": dj_database_url.parse(
-        os.environ.get("KHIEN_DATABASE_URL", _default_database), conn_max_age=60, conn_health_checks=True
-    )
+    "default": parts_of(os.environ.get(SETTING) or _default_database, conn_max_age=60, conn_health_checks=True)
 }
 SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 if SQLITE:
