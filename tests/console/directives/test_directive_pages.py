@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import override
 
-from khien.console.directives import documents, handling, issuing, sessions
+from khien.console.directives import handling, issuing, sessions
 from khien.console.directives.minutes import minutes_of
 from khien.console.directives.models import Directive, DirectiveState, Session, Task
 from khien.console.units.models import Appointment, Unit
@@ -248,10 +248,10 @@ def test_minutes_notice_and_directive_are_saved_as_word_and_pdf(province, signed
 def test_where_no_pdf_can_be_made_the_page_says_why(
     province, signed_in, session, directive, monkeypatch, language, error, words
 ):
-    def missing(document):
+    def missing(document, most):
         raise error("No PDF can be made", remedy="Install it.")
 
-    monkeypatch.setattr(documents, "render_pdf", missing)
+    monkeypatch.setattr("khien.console.exports.documents.render_pdf", missing)
     client = signed_in(province.analyst, language)
     for address in (f"/sessions/{session.pk}/minutes.pdf", f"/directives/{directive.pk}/directive.pdf"):
         response = client.get(address)

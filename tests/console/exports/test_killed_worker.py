@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
-from pathlib import Path
-from urllib.parse import quote
 
 import pytest
-from django.conf import settings
-from django.db import connection
 from django.urls import reverse
 
+from console_databases import as_the_tests
 from console_lists import LONG, write_mails
 from khien.console.audit.models import Entry
 from khien.console.exports import services
@@ -27,25 +23,8 @@ WORKER = (
 )
 
 
-def _database() -> str:
-    told = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{told['NAME']}"
-    host, user = quote(str(told["HOST"]), safe=""), quote(str(told["USER"]), safe="")
-    secret = f":{quote(str(told['PASSWORD']), safe='')}" if told["PASSWORD"] else ""
-    return f"postgres://{user}{secret}@{host}{':' + str(told['PORT']) if told['PORT'] else ''}/{told['NAME']}"
-
-
 def _worker() -> subprocess.Popen[bytes]:
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "console_settings",
-        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-        "KHIEN_TEST_DATA": str(settings.DATA),
-        "KHIEN_LIVE_DATA": str(settings.LIVE),
-        "KHIEN_DATABASE_URL": _database(),
-    }
-    return subprocess.Popen([sys.executable, "-c", WORKER], env=environment)
+    return subprocess.Popen([sys.executable, "-c", WORKER], env=as_the_tests())
 
 
 def _until(met) -> MadeFile:

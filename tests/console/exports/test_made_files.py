@@ -82,7 +82,7 @@ def test_a_long_list_is_made_by_the_worker_and_saved_by_who_asked(province, many
     notice = Notice.objects.get(user=province.admin, kind="file.ready")
     assert notice.url == reverse("exports:list")
     with translation.override("vi"):
-        assert notice.worded == "Tệp “Mails (CSV)” đã sẵn sàng."
+        assert notice.worded() == "Tệp “Mails (CSV)” đã sẵn sàng."
 
 
 def test_making_and_saving_are_both_in_the_trail(province, many_mails, signed_in, work):

@@ -12,11 +12,15 @@ from django.core.exceptions import ValidationError as InvalidValue
 from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
+from django.http.response import HttpResponseBase
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from khien.console.accounts.access import Forbidden
 from khien.console.concurrency import Changed
+from khien.console.exports import services as exports
+from khien.console.exports.models import FileState
+from khien.console.exports.progress import TakesLong
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +68,20 @@ def register(api: NinjaAPI) -> None:
                 [{"where": name, "what": " ".join(texts)} for name, texts in error.message_dict.items()],
             )
         return answer(request, 422, "invalid", [{"where": "", "what": text} for text in error.messages])
+
+    @api.exception_handler(TakesLong)
+    def _long(request: HttpRequest, error: TakesLong) -> HttpResponseBase:
+        try:
+            made = exports.made_lately_or_asked(request.user, error)
+        except InvalidValue as full:
+            return answer(request, 429, "too_many", " ".join(full.messages))
+        if made.state == FileState.READY:
+            return exports.fetch(request.user, made.pk)
+        if made.state == FileState.FAILED:
+            return answer(request, 503, "not_made", made.get_reason_display())
+        response = answer(request, 202, "being_made", "The file is being made: ask again", done=made.done)
+        response["Retry-After"] = "5"
+        return response
 
     @api.exception_handler(RequestDataTooBig)
     def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:

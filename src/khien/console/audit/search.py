@@ -94,10 +94,14 @@ def _slice(found: EntryQuerySet, text: str, before: int | None) -> Found:
     return Found(rows, rest.number + 1 if rest else None, newer, rest)
 
 
+def latest_first(user: User, given: dict[str, str]) -> EntryQuerySet:
+    """All entries that match, the latest first."""
+    return _texts(entries(user, given), given.get("text", "").strip()).order_by("-number")
+
+
 def walk(user: User, given: dict[str, str]) -> Iterator[Entry]:
-    """All entries that match, the latest first, a few at a time."""
-    found = _texts(entries(user, given), given.get("text", "").strip()).order_by("-number")
-    return found.iterator(chunk_size=2000)
+    """The same, a few at a time."""
+    return latest_first(user, given).iterator(chunk_size=2000)
 
 
 def _texts(found: EntryQuerySet, text: str) -> EntryQuerySet:

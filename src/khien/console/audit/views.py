@@ -30,7 +30,7 @@ def listing(request: HttpRequest) -> HttpResponse:
     if export == "ndjson":
         return _ndjson(request, given)
     if export:
-        return export_response(request, "audit", _("Audit trail"), _columns(), search.walk(request.user, given))
+        return export_response(request, "audit", _("Audit trail"), _columns(), search.latest_first(request.user, given))
     found = search.page(request.user, given, before=_number(request, "before"), after=_number(request, "after"))
     thing = given["thing"]
     context = {

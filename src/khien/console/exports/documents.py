@@ -12,10 +12,13 @@ MOST_IN_WORKER = 6_000_000
 """What is set as PDF in some two minutes, with less than 1 GB of memory."""
 
 
-def rendered(document: Document, kind: str) -> bytes:
-    """The document as `docx` or `pdf`. Raises TakesLong where the worker has to make it, PdfError."""
+def rendered(document: Document, kind: str, title: str, address: str) -> bytes:
+    """The document as `docx` or `pdf`; `title`, `address`: as `weigh` is told.
+
+    Raises TakesLong where the worker has to make it, and PdfError.
+    """
     size = size_of(document)
-    weigh(long=size > MOST_AT_ONCE[kind])
+    weigh(title, address, long=size > MOST_AT_ONCE[kind])
     if size > MOST_IN_WORKER:
         raise NotMade(Reason.TOO_LARGE)
     return render_pdf(document, most=MOST_IN_WORKER) if kind == "pdf" else render_docx(document)

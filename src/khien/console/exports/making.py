@@ -11,7 +11,6 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
 from email.message import Message
 from typing import Any
 
@@ -104,22 +103,21 @@ def _reason(error: Exception) -> Reason:
 
 def _keep(answer: HttpResponseBase, place: str) -> tuple[str, int]:
     """Write the answer into a file of the folder; its name for who saves it, and its size."""
-    with closing(answer):
-        if answer.status_code == 503:  # so a page says that no PDF can be made
-            raise NotMade(Reason.NO_PDF)
-        if answer.status_code != 200 or "attachment" not in answer.headers.get("Content-Disposition", ""):
-            raise Refused
-        if not has_room():
-            raise NotMade(Reason.NO_ROOM)
-        size = 0
-        with (folder() / place).open("xb") as out:
-            for piece in _pieces(answer):
-                size += len(piece)
-                if size > MOST_BYTES:
-                    raise NotMade(Reason.TOO_LARGE)
-                out.write(piece)
-            out.flush()
-            os.fsync(out.fileno())
+    if answer.status_code == 503:  # so a page says that no PDF can be made
+        raise NotMade(Reason.NO_PDF)
+    if answer.status_code != 200 or "attachment" not in answer.headers.get("Content-Disposition", ""):
+        raise Refused
+    if not has_room():
+        raise NotMade(Reason.NO_ROOM)
+    size = 0
+    with (folder() / place).open("xb") as out:
+        for piece in _pieces(answer):
+            size += len(piece)
+            if size > MOST_BYTES:
+                raise NotMade(Reason.TOO_LARGE)
+            out.write(piece)
+        out.flush()
+        os.fsync(out.fileno())
     told = Message()
     told["Content-Disposition"] = answer.headers["Content-Disposition"]
     return safe_name(told.get_filename() or "file"), size

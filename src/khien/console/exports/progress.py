@@ -22,7 +22,11 @@ _EVERY = 200
 
 
 class TakesLong(Exception):
-    """This would hold up the request: it is to be asked of the worker, `services.ask`."""
+    """This would hold up the request: it is to be asked of the worker, by the `address` of its page."""
+
+    def __init__(self, title: str, address: str) -> None:
+        super().__init__(address)
+        self.title, self.address = title, address
 
 
 class NotMade(Exception):
@@ -43,10 +47,13 @@ def permitted() -> None:
         raise Permitted
 
 
-def weigh(*, long: bool) -> None:
-    """Raises TakesLong for what takes longer than about 2 s, unless the worker makes it."""
+def weigh(title: str, address: str, *, long: bool) -> None:
+    """Raises TakesLong for what takes longer than about 2 s, unless the worker makes it.
+
+    `title`: what the person calls it; `address`: of the page that makes it.
+    """
     if long and not in_worker():
-        raise TakesLong
+        raise TakesLong(title, address)
 
 
 def in_worker() -> bool:

@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 from khien.console.accounts.models import User
 from khien.console.audit.services import hold_trail, record
 from khien.console.exports.models import FileState, MadeFile
+from khien.console.exports.progress import TakesLong
 from khien.console.exports.replay import Form, Refused, demand_still, form_of
 from khien.console.files.responses import SavedFile
 
@@ -32,6 +33,8 @@ MOST_KEPT_BYTES = 2 << 30
 LEAST_ROOM = 256 << 20
 """Bytes that stay free on the disk."""
 KEPT = timedelta(days=7)
+FRESH = timedelta(minutes=10)
+"""A program that asks again within this time gets what was made meanwhile."""
 
 
 def folder() -> Path:
@@ -49,16 +52,13 @@ def has_room() -> bool:
 def ask(by: User, address: str, title: str, *, form: Form | None = None) -> MadeFile:
     """Have the worker make the file that a page's address gives, in the language of now. The caller has checked rights.
 
-    For whoever makes a file in a request and met TakesLong. A page says `later(request, title)`. An operation of the
-    API says `ask(key.owner, reverse("incidents:export", args=[pk, "pdf"]), title)`, answers 202 with the file's id,
-    and gives it by `fetch` once its `state` is `ready`. Asked for again while it is not ready, it is the same file.
+    Pages that met TakesLong say `later(request, error.title)`. An operation of the API does nothing: whoever calls it
+    is answered by `made_lately_or_asked` (`api/errors.py`). Asked for again while it is not ready, it is the same file.
     Raises ValidationError where the person has too many, or the disk is full.
     """
     from khien.console.exports.making import make
 
-    language = get_language() or settings.LANGUAGE_CODE
-    asked = json.dumps([address, form, language], sort_keys=True, ensure_ascii=False, default=list)
-    digest = hashlib.sha256(asked.encode()).hexdigest()
+    language, digest = _asked(address, form)
     with transaction.atomic():
         User.objects.select_for_update().get(pk=by.pk)
         mine = MadeFile.objects.filter(by=by)
@@ -85,6 +85,23 @@ def ask(by: User, address: str, title: str, *, form: Form | None = None) -> Made
         made.job = str(make.enqueue(made.pk).id)
         made.save(update_fields=["job"])
     return made
+
+
+def _asked(address: str, form: Form | None) -> tuple[str, str]:
+    """The language of now, and the digest of what is asked for in it."""
+    language = get_language() or settings.LANGUAGE_CODE
+    asked = json.dumps([address, form, language], sort_keys=True, ensure_ascii=False, default=list)
+    return language, hashlib.sha256(asked.encode()).hexdigest()
+
+
+def made_lately_or_asked(by: User, error: TakesLong) -> MadeFile:
+    """For a program, which asks again until it has the file: the one that ended within minutes, or one being made.
+
+    Raises ValidationError as `ask`.
+    """
+    _language, digest = _asked(error.address, None)
+    lately = MadeFile.objects.filter(by=by, digest=digest, ended_at__gt=timezone.now() - FRESH)
+    return lately.order_by("-ended_at").first() or ask(by, error.address, error.title)
 
 
 def later(request: HttpRequest, title: str) -> HttpResponse:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.urls import reverse
 from django.utils import timezone
 
 from khien.console.accounts.access import demand
@@ -50,21 +51,22 @@ class Exported:
 def export_incident(by: User, pk: int, kind: str, now: datetime | None = None) -> Exported:
     """The incident as `docx`, `pdf` or `json`. Needs `incidents.view`.
 
-    Raises Incident.DoesNotExist, KeyError, PdfError, and TakesLong where the worker has to make it: ask for it with
-    `khien.console.exports.services.ask`, by the address of the page `incidents:export`.
+    Raises Incident.DoesNotExist, KeyError, PdfError, and TakesLong where the worker has to make it: a page answers with
+    `exports.services.later`; the API answers by itself.
     """
     demand(by, "incidents.view")
     content_type = TYPES[kind]
     incident = Incident.objects.visible_to(by).select_related("unit", "leader", "created_by").get(pk=pk)
     permitted()
-    weigh(long=incident.entries.count() + selectors.alerts_of(by, incident).count() > MOST_AT_ONCE)
+    name, page = f"{incident.number}.{kind}", reverse("incidents:export", args=[pk, kind])
+    weigh(name, page, long=incident.entries.count() + selectors.alerts_of(by, incident).count() > MOST_AT_ONCE)
     content = incident_content(by, incident, now)
     if kind == "json":
         body = json.dumps(content, ensure_ascii=False, indent=1).encode()
     else:
-        body = rendered(incident_document(content), kind)
+        body = rendered(incident_document(content), kind, name, page)
     record(by, "incident.export", incident, after={"format": kind, "bytes": len(body), "tlp": incident.tlp})
-    return Exported(f"{incident.number}.{kind}", content_type, body)
+    return Exported(name, content_type, body)
 
 
 def incident_content(by: User, incident: Incident, now: datetime | None = None) -> dict[str, Any]:

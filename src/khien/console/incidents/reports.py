@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from django.db import models, transaction
+from django.urls import reverse
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
@@ -76,7 +77,8 @@ def report_incident(by: User, pk: int, facts: ReportFacts, kind: str) -> Exporte
     permitted()
     with translation.override("vi"):
         document = report_document(by, incident, facts)
-    body = rendered(document, kind)
+    title = f"{incident.number} {ReportKind(facts.kind).label}.{kind}"
+    body = rendered(document, kind, title, reverse("incidents:report", args=[pk]))
     with transaction.atomic():
         record(
             by,

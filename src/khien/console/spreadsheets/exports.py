@@ -29,6 +29,7 @@ ROWS_A_SHEET = 1_000_000
 """XLSX knows 1,048,576 rows; what is beyond goes on in a further sheet."""
 MOST_AT_ONCE = 8_000
 """Rows that are written in about 2 s; of more, the file is made by the worker."""
+_PORTION = 900
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _SHEET_NAME = str.maketrans(dict.fromkeys("[]:*?/\\'", " "))
 _CONTENT_TYPES = {
@@ -84,13 +85,20 @@ def _coming(rows: Iterable[Any]) -> Iterable[Any] | None:
     """The rows, read a few at a time; None where there are more than a request should write."""
     if in_worker():
         if isinstance(rows, QuerySet):
-            return counted(rows.iterator(chunk_size=2000), rows.count())
+            numbers = list(dict.fromkeys(rows.values_list("pk", flat=True)))
+            return counted(_portions(rows, numbers), len(numbers))
         return counted(rows, len(rows) if isinstance(rows, Sequence) else 0)
     if isinstance(rows, QuerySet):
         longer = rows[MOST_AT_ONCE : MOST_AT_ONCE + 1].exists()
         return None if longer else rows.iterator(chunk_size=2000)
     first = list(islice(rows, MOST_AT_ONCE + 1))
     return None if len(first) > MOST_AT_ONCE else first
+
+
+def _portions(rows: QuerySet[Any], numbers: list[Any]) -> Iterator[Any]:
+    """The rows of these keys, without a cursor that stays open: SQLite would refuse to write beside one that is old."""
+    for at in range(0, len(numbers), _PORTION):
+        yield from list(rows.filter(pk__in=numbers[at : at + _PORTION]))
 
 
 def write_table(out: IO[bytes], kind: str, title: str, labels: list[str], table: Iterable[list[Any]]) -> int:

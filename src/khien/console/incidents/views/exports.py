@@ -30,8 +30,8 @@ def export(request: HttpRequest, pk: int, format: str) -> HttpResponse:
         raise Http404
     try:
         return _saved(export_incident(request.user, pk, format))
-    except TakesLong:
-        return later(request, f"{incident.number}.{format}")
+    except TakesLong as error:
+        return later(request, error.title)
     except PdfError as error:
         form = ReportForm(request.user, incident)
         return _page(request, incident, form, failed=why_no_pdf(error), status=503)
@@ -49,8 +49,8 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
         kind = "pdf" if request.POST.get("format") == "pdf" else "docx"
         try:
             return _saved(report_incident(request.user, pk, form.facts(), kind))
-        except TakesLong:
-            return later(request, f"{incident.number} {form.facts().kind}.{kind}")
+        except TakesLong as error:
+            return later(request, error.title)
         except PdfError as error:
             failed = why_no_pdf(error)
     return _page(request, incident, form, failed=failed, status=503 if failed else 422 if form.errors else 200)
