@@ -85,6 +85,7 @@ SHOTS = (
     Shot("user", ADMIN, "/account/people/", "main table tbody a"),
     Shot("invitations", ADMIN, "/account/people/invitations/"),
     Shot("imports", ANALYST, "/spreadsheets/"),
+    Shot("files-being-made", ANALYST, "/exports/"),
     Shot("settings", ADMIN, "/settings/"),
     Shot("audit", AUDITOR, "/audit/"),
     Shot("audit-entry", AUDITOR, "/audit/", "main table tbody a"),
