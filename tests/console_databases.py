@@ -1,4 +1,4 @@
-"""Databases that a test's own consoles use: a file in their data folder, or one of PostgreSQL's for each."""
+"""The databases of processes that a test starts: that of the tests, or one of their own, on SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,13 +10,37 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
+from django.conf import settings
+from django.db import connection
 
 CLUSTER = os.environ.get("KHIEN_DATABASE_URL", "")
 """What `tests/postgres.py` names; without it everything is SQLite."""
 VENDOR = "postgresql" if CLUSTER.startswith("postgres") else "sqlite"
 _numbers = count(1)
+
+
+def _of_the_tests() -> str:
+    told = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{told['NAME']}"
+    host, user = quote(str(told["HOST"]), safe=""), quote(str(told["USER"]), safe="")
+    secret = f":{quote(str(told['PASSWORD']), safe='')}" if told["PASSWORD"] else ""
+    return f"postgres://{user}{secret}@{host}{':' + str(told['PORT']) if told['PORT'] else ''}/{told['NAME']}"
+
+
+def as_the_tests() -> dict[str, str]:
+    """The environment of a process that works on the database of the tests, with their settings and folders."""
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "console_settings",
+        "PYTHONPATH": str(Path(__file__).resolve().parent),
+        "KHIEN_TEST_DATA": str(settings.DATA),
+        "KHIEN_LIVE_DATA": str(settings.LIVE),
+        "KHIEN_DATABASE_URL": _of_the_tests(),
+    }
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from django.conf import settings
-from django.db import connection
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from console_databases import as_the_tests
 from console_province import sign_in
 from khien.console.accounts.models import User
 
@@ -29,16 +28,6 @@ PATIENCE = 15_000
 expect.set_options(timeout=PATIENCE)
 
 
-def _database() -> str:
-    """The address of the tests' database, as another process is told it."""
-    told = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{told['NAME']}"
-    host, user = quote(str(told["HOST"]), safe=""), quote(str(told["USER"]), safe="")
-    secret = f":{quote(str(told['PASSWORD']), safe='')}" if told["PASSWORD"] else ""
-    return f"postgres://{user}{secret}@{host}{':' + str(told['PORT']) if told['PORT'] else ''}/{told['NAME']}"
-
-
 @contextmanager
 def console(rules: Path | None = None) -> Iterator[str]:
     """A console in a process of its own, as ASGI, for streams need that; its address. `rules`: their folder."""
@@ -46,16 +35,7 @@ def console(rules: Path | None = None) -> Iterator[str]:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "console_settings",
-            "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
-            "KHIEN_TEST_DATA": str(settings.DATA),
-            "KHIEN_LIVE_DATA": str(settings.LIVE),
-            "KHIEN_DATABASE_URL": _database(),
-            "KHIEN_ADDRESS": url,
-            **({"KHIEN_RULES": str(rules)} if rules else {}),
-        }
+        environment = {**as_the_tests(), "KHIEN_ADDRESS": url, **({"KHIEN_RULES": str(rules)} if rules else {})}
         command = [sys.executable, "-m", "uvicorn", "khien.console.asgi:application", "--lifespan", "off"]
         command += ["--fd", str(listener.fileno()), "--log-level", "warning", "--timeout-graceful-shutdown", "2"]
         running = subprocess.Popen(command, env=environment, pass_fds=[listener.fileno()])

@@ -183,6 +183,15 @@ def test_looking_at_a_trail_makes_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+def test_a_trail_that_has_no_table_yet_is_told_of_in_one_line(tmp_path: Path, own_database: OwnDatabase) -> None:
+    (tmp_path / "console").mkdir()
+    command = [KHIEN, "audit", "verify", "--data", str(tmp_path / "console")]
+    done = subprocess.run(command, capture_output=True, text=True, env=_environment(own_database))
+    assert done.returncode == 2
+    assert "cannot be read" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 _FILL = """
 from khien.console.notifications import outbox
 for number in range(200):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from khien.cli.console import DataOption, set_up
+from khien.cli.console import DataOption, first_line, set_up
 from khien.errors import KhienError, UsageError
 
 app = typer.Typer(help="The audit trail.", no_args_is_help=True)
@@ -38,7 +38,7 @@ def verify(
         verdict = check(anchors or anchor_file())
     except DatabaseError as error:
         raise KhienError(
-            f"the audit trail cannot be read ({error}): is {anchor_file().parent} the data folder?"
+            f"the audit trail cannot be read ({first_line(error)}): is {anchor_file().parent} the data folder?"
         ) from error
     if verdict.finding is None:
         typer.echo(f"intact: {verdict.entries:,} entries, the last is {verdict.last}; {verdict.anchors} anchors agree")

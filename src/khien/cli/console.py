@@ -129,7 +129,9 @@ def create_admin(
     except ObjectDoesNotExist as error:
         raise UsageError("there is no such unit", unit, "Give the code of a unit, or leave --unit out") from error
     except DatabaseError as error:
-        raise UsageError(f"the database cannot be used: {error}", "", "Run: khien console migrate") from error
+        raise UsageError(
+            f"the database cannot be used: {first_line(error)}", "", "Run: khien console migrate"
+        ) from error
     typer.echo(f"{user.name} <{user.email}>, administrator of {user.unit}")
     typer.echo(f"This link sets the password, once, within three days:\n{link}")
 
@@ -227,7 +229,7 @@ def move(
         try:
             total = copy_all(lambda name, count: typer.echo(f"{count:>12,}  {name}") if count else None)
         except DatabaseError as error:
-            raise UsageError(f"the rows cannot be copied: {error}", "", "Nothing was changed") from error
+            raise UsageError(f"the rows cannot be copied: {first_line(error)}", "", "Nothing was changed") from error
     typer.echo(f"{total:,} rows copied. Set KHIEN_DATABASE_URL to the new address, and start the console")
 
 
@@ -247,6 +249,11 @@ def manage(context: typer.Context, data: DataOption = None) -> None:
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(["khien console manage", *context.args])
+
+
+def first_line(error: Exception) -> str:
+    """What a database says is wrong, without the statement that PostgreSQL shows below it."""
+    return str(error).partition("\n")[0]
 
 
 def _made(folder: Path) -> None:

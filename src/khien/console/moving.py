@@ -29,7 +29,7 @@ class MoveError(KhienError):
 
 def open_old(settings: dict[str, Any]) -> None:
     """Make the old database known. `settings`: as in Django's DATABASES."""
-    connections.settings[_OLD] = {**connections.settings["default"], **settings}
+    connections.settings[_OLD] = {**connections.settings["default"], "OPTIONS": {}, **settings}
 
 
 def move(tell: Callable[[str, int], None] = lambda name, count: None) -> int:
