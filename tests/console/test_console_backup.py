@@ -167,6 +167,7 @@ def small(sqlite_console: Path) -> tuple[Path, Database]:
     (data / "secret.key").write_text("key")
     (data / "mail").mkdir()
     (data / "mail" / "1.log").write_text("a mail")
+    (data / "sample-logins.json").write_text("[]")
     (data / "serve.lock").touch()
     content = b"evidence"
     name = hashlib.sha256(content).hexdigest()
@@ -183,6 +184,20 @@ def test_only_what_is_new_of_the_files_is_copied_and_what_is_not_worth_it_is_lef
     assert first.copied - second.copied == len(b"evidence")
     names = sorted(name.rpartition("/")[2] for name in second.files)
     assert names == sorted([hashlib.sha256(b"evidence").hexdigest(), "console.db", "secret.key"])
+
+
+def test_passwords_of_the_sample_in_a_backup_of_before_come_back_for_their_owner_alone(small, tmp_path: Path) -> None:
+    data, database = small
+    back_up(data, database, tmp_path / "backup")
+    place = tmp_path / "backup" / MANIFEST
+    manifest = json.loads(place.read_bytes())
+    name = f"{manifest['state']}/sample-logins.json"
+    (tmp_path / "backup" / name).write_text("[]")
+    (tmp_path / "backup" / name).chmod(0o640)
+    manifest["files"][name] = {"size": 2, "sha256": hashlib.sha256(b"[]").hexdigest()}
+    place.write_text(json.dumps(manifest))
+    restore(tmp_path / "backup", tmp_path / "new", Database(tmp_path / "new" / "console.db"))
+    assert stat.S_IMODE((tmp_path / "new" / "sample-logins.json").stat().st_mode) == 0o600
 
 
 def test_a_damaged_backup_is_refused_and_leaves_nothing_half(small, tmp_path: Path) -> None:

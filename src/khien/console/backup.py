@@ -16,48 +16,33 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from khien import __version__
 from khien.collect.segments import sync_folder
 from khien.console.database_address import parts_of
-from khien.errors import KhienError
-from khien.flow.backup import Kept, copy
+from khien.console.sample import LOGINS
+from khien.flow import manifests
+from khien.flow.manifests import BackupError, copy
 
 MANIFEST = "console-backup.json"
 SECRET = "secret.key"  # noqa: S105 - a file's name
 _FILES, _BUILDING = "files", ".restoring"
-_LEFT_OUT = ("mail",)
-"""Folders that are not worth keeping: mails that became files for want of a mail server."""
+_LEFT_OUT = ("mail", LOGINS)
+"""What is not worth keeping: mails that became files for want of a mail server, the sample's passwords."""
 
 
-class BackupError(KhienError):
-    """A backup of the console cannot be taken or brought back."""
+class Manifest(manifests.Manifest):
+    """What makes up a backup. `database`: sqlite or postgresql."""
 
-
-class Manifest(msgspec.Struct):
-    """What makes up a backup: files by their path in its folder. `database`: sqlite or postgresql."""
-
-    version: int
-    khien: str
-    taken: str
-    state: str
     database: str
-    files: dict[str, Kept]
 
 
 @dataclass(slots=True)
-class Taken:
-    """What a backup did: bytes that it holds, bytes copied this time, stored files whose bytes are not theirs."""
+class Taken(manifests.Taken):
+    """What a backup did, and which stored files have bytes that are not theirs."""
 
-    size: int = 0
-    copied: int = 0
     damaged: list[Path] = field(default_factory=list)
-    files: dict[str, Kept] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,29 +76,17 @@ def back_up(folder: Path, database: Database, target: Path) -> Taken:
     if not folder.is_dir():
         raise BackupError("there is no data folder", str(folder), "Name it with --data")
     folder, target = folder.resolve(), target.resolve()
-    if target.is_relative_to(folder) or folder.is_relative_to(target):
-        raise BackupError("a backup cannot lie in what it backs up", str(target), "Give another folder")
-    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    manifests.prepare(folder, target, 0o700)
     before = read_manifest(target)
-    if before is None and any(not each.name.startswith((".", "state-", _FILES)) for each in target.iterdir()):
-        raise BackupError("the folder holds other things", str(target), "Give an empty folder, or that of a backup")
+    manifests.demand_own(target, before, _FILES)
     with _alone(target):
-        state = f"state-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+        state = manifests.new_state()
         (target / state).mkdir(mode=0o700)
         taken = Taken()
         _take_rest(folder, database, target, state, taken)
         _take_database(database, target, state, taken)
         _take_files(folder, target, before, taken)
-        for place in {(target / name).parent for name in taken.files}:
-            sync_folder(place)
-        manifest = Manifest(1, __version__, datetime.now(UTC).isoformat(), state, database.kind, taken.files)
-        written = target / ".manifest"
-        written.write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
-        copy(written, target / MANIFEST)
-        written.unlink()
-        sync_folder(target)
-        _sweep(target, manifest)
-    taken.size = sum(file.size for file in taken.files.values())
+        manifests.finish(target, MANIFEST, Manifest, state, taken, _FILES, database=database.kind)
     return taken
 
 
@@ -157,20 +130,7 @@ def restore(backup: Path, folder: Path, database: Database) -> Manifest:
 
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a backup's folder; None where there is none. Raises BackupError."""
-    try:
-        raw = (folder / MANIFEST).read_bytes()
-    except FileNotFoundError:
-        return None
-    try:
-        manifest = msgspec.json.decode(raw, type=Manifest)
-    except msgspec.MsgspecError as error:
-        raise BackupError(f"the manifest is damaged: {error}", str(folder / MANIFEST)) from error
-    if manifest.version != 1:
-        raise BackupError("a newer khien made this backup", str(folder), "Restore it with that version")
-    for name in (manifest.state, *manifest.files):
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise BackupError(f"the manifest names a file outside: {name}", str(folder / MANIFEST))
-    return manifest
+    return manifests.read(folder, MANIFEST, Manifest)
 
 
 @contextlib.contextmanager
@@ -184,9 +144,8 @@ def _alone(target: Path) -> Iterator[None]:
 
 
 def _take(source: Path, target: Path, name: str, taken: Taken) -> None:
-    taken.files[name] = copy(source, target / name)
+    taken.take(source, target, name)
     (target / name).chmod(0o600 if source.name == SECRET else 0o640)
-    taken.copied += taken.files[name].size
 
 
 def _take_database(database: Database, target: Path, state: str, taken: Taken) -> None:
@@ -240,7 +199,7 @@ def _take_files(folder: Path, target: Path, before: Manifest | None, taken: Take
 
 
 def _mode(name: Path) -> int:
-    if name.name == SECRET:
+    if name.name in (SECRET, LOGINS):  # backups of before have the sample's passwords
         return 0o600
     return 0o440 if name.parts[0] == _FILES else 0o640
 
@@ -271,13 +230,3 @@ def _run_postgresql(database: Database, command: list[str], what: str) -> str:
         reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise BackupError(f"the database cannot be {what}: {reason[0]}", command[0])
     return done.stdout
-
-
-def _sweep(target: Path, manifest: Manifest) -> None:
-    """Delete what earlier and unfinished backups left."""
-    for place in target.glob("state-*"):
-        if place.name != manifest.state:
-            shutil.rmtree(place)
-    for path in (target / _FILES).rglob("*"):
-        if path.is_file() and path.relative_to(target).as_posix() not in manifest.files:
-            path.unlink()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import re
 import shutil
@@ -19,17 +18,14 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from khien import __version__
 from khien.collect.positions import lane_folder
-from khien.collect.segments import segments, sync_folder
+from khien.collect.segments import segments
 from khien.collect.spool import lanes_of
-from khien.errors import KhienError
+from khien.flow import manifests
+from khien.flow.manifests import BackupError
 from khien.flow.settings import FlowSettings
 from khien.flow.status import read_all
 from khien.lake.schema import KINDS, TableKind
@@ -38,76 +34,28 @@ from khien.lake.store import Lake, data_files
 
 MANIFEST = "backup.json"
 HOLD = "held-for-backup"
-_CHUNK = 1 << 20
+_LASTING = "lake"
 _ATTEMPTS = 5
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(\..+)?\.parquet")
 _HALT_SECONDS = 5.0
 
 
-class BackupError(KhienError):
-    """A backup cannot be taken or restored."""
+class Manifest(manifests.Manifest):
+    """What makes up a backup. `lake`: where the lake lies if it is not in the backup."""
 
-
-class Kept(msgspec.Struct, frozen=True):
-    """A file of a backup: its bytes and their SHA-256."""
-
-    size: int
-    sha256: str
-
-
-class Manifest(msgspec.Struct):
-    """What makes up a backup: files by their path in its folder.
-
-    `state` is the folder of what is copied anew each time; `lake`, where the lake lies if it is not in the backup.
-    """
-
-    version: int
-    khien: str
-    taken: str
-    state: str
     lake: str
-    files: dict[str, Kept]
 
 
 @dataclass(slots=True)
-class Taken:
-    """What a backup did: bytes that it holds, bytes copied this time, how long the collector was halted."""
+class Taken(manifests.Taken):
+    """What a backup did, and how long the collector was halted."""
 
-    size: int = 0
-    copied: int = 0
     halted: float = 0.0
-    files: dict[str, Kept] = field(default_factory=dict)
 
 
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a backup's folder; None where there is none. Raises BackupError."""
-    try:
-        raw = (folder / MANIFEST).read_bytes()
-    except FileNotFoundError:
-        return None
-    try:
-        manifest = msgspec.json.decode(raw, type=Manifest)
-    except msgspec.MsgspecError as error:
-        raise BackupError(f"the manifest is damaged: {error}", str(folder / MANIFEST)) from error
-    if manifest.version != 1:
-        raise BackupError("a newer khien made this backup", str(folder), "Restore it with that version")
-    return manifest
-
-
-def copy(source: Path, target: Path, size: int | None = None) -> Kept:
-    """Copy the first `size` bytes of a file (all of them), synced, under its name only when it is whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    digest, done = hashlib.sha256(), 0
-    with source.open("rb") as stream, part.open("wb") as out:
-        while chunk := stream.read(_CHUNK if size is None else min(_CHUNK, size - done)):
-            out.write(chunk)
-            digest.update(chunk)
-            done += len(chunk)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(target)
-    return Kept(done, digest.hexdigest())
+    return manifests.read(folder, MANIFEST, Manifest)
 
 
 def back_up(settings: FlowSettings, target: Path) -> Taken:
@@ -118,13 +66,10 @@ def back_up(settings: FlowSettings, target: Path) -> Taken:
     if not settings.folder.is_dir():
         raise BackupError("there is no data folder", str(settings.folder), "Name it with --data")
     target = target.resolve()
-    if target.is_relative_to(settings.folder) or settings.folder.is_relative_to(target):
-        raise BackupError("a backup cannot lie in what it backs up", str(target), "Give another folder")
-    target.mkdir(parents=True, exist_ok=True, mode=0o750)
+    manifests.prepare(settings.folder, target, 0o750)
     before = read_manifest(target)
-    if before is None and any(not each.name.startswith((".", "state-", "lake")) for each in target.iterdir()):
-        raise BackupError("the folder holds other things", str(target), "Give an empty folder, or that of a backup")
-    state = f"state-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+    manifests.demand_own(target, before, _LASTING)
+    state = manifests.new_state()
     local = Lake(settings.lake_root, settings.lake_options or None).storage.local
     taken = Taken()
     with _held(settings.spool):
@@ -135,25 +80,11 @@ def back_up(settings: FlowSettings, target: Path) -> Taken:
         sizes = _snapshot(settings, target, state, taken)
         for lane, name, size in sizes:
             held = settings.spool / HOLD / f"lane-{lane:02d}" / name
-            _take(held, target, f"{state}/spool/lane-{lane:02d}/{name}", taken, size)
+            taken.take(held, target, f"{state}/spool/lane-{lane:02d}/{name}", size)
     _copy_rest(settings, target, state, taken)
     where = "" if local is not None else settings.lake_root
-    manifest = Manifest(1, __version__, datetime.now(UTC).isoformat(), state, where, taken.files)
-    for place in {(target / name).parent for name in taken.files}:
-        sync_folder(place)
-    written = target / ".manifest"
-    written.write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
-    copy(written, target / MANIFEST)
-    written.unlink()
-    sync_folder(target)
-    _sweep(target, manifest)
-    taken.size = sum(file.size for file in taken.files.values())
+    manifests.finish(target, MANIFEST, Manifest, state, taken, _LASTING, lake=where)
     return taken
-
-
-def _take(source: Path, target: Path, name: str, taken: Taken, size: int | None = None) -> None:
-    taken.files[name] = copy(source, target / name, size)
-    taken.copied += taken.files[name].size
 
 
 @contextlib.contextmanager
@@ -197,7 +128,7 @@ def _copy_alerts(settings: FlowSettings, target: Path, state: str, taken: Taken)
             out.execute("PRAGMA journal_mode=DELETE")
     except sqlite3.Error as error:
         raise BackupError(f"the alerts cannot be copied: {error}", str(settings.alerts)) from error
-    _take(copied, target, f"{state}/alerts.db", taken)
+    taken.take(copied, target, f"{state}/alerts.db")
     copied.unlink()
 
 
@@ -231,7 +162,7 @@ def _keep(source: Path, target: Path, name: str, before: Manifest | None, taken:
             if source.stat().st_size == known.size == (target / name).stat().st_size:
                 taken.files[name] = known
                 return
-    _take(source, target, name, taken)
+    taken.take(source, target, name)
 
 
 def _log_of(folder: Path, version: int) -> list[str]:
@@ -258,7 +189,7 @@ def _snapshot(settings: FlowSettings, target: Path, state: str, taken: Taken) ->
         if marks.is_dir():
             small += [(each, f"{state}/checkpoints/{each.name}") for each in marks.iterdir() if each.is_file()]
         for source, name in small:
-            _take(source, target, name, taken)
+            taken.take(source, target, name)
     return sizes
 
 
@@ -309,20 +240,10 @@ def _is_halted(pid: int) -> bool:
 
 def _copy_rest(settings: FlowSettings, target: Path, state: str, taken: Taken) -> None:
     if settings.sources is not None and settings.sources.exists():
-        _take(settings.sources, target, f"{state}/sources.toml", taken)
+        taken.take(settings.sources, target, f"{state}/sources.toml")
     if settings.alarms.exists():
-        _take(settings.alarms, target, f"{state}/{settings.alarms.name}", taken)
+        taken.take(settings.alarms, target, f"{state}/{settings.alarms.name}")
     if settings.set_aside.is_dir():
         for each in settings.set_aside.iterdir():
             if not each.name.startswith("."):
-                _take(each, target, f"{state}/set-aside/{each.name}", taken)
-
-
-def _sweep(target: Path, manifest: Manifest) -> None:
-    """Delete what earlier and unfinished backups left."""
-    for place in target.glob("state-*"):
-        if place.name != manifest.state:
-            shutil.rmtree(place)
-    for path in (target / "lake").rglob("*"):
-        if path.is_file() and path.relative_to(target).as_posix() not in manifest.files:
-            path.unlink()
+                taken.take(each, target, f"{state}/set-aside/{each.name}")

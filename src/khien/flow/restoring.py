@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from khien.flow.backup import BackupError, Manifest, copy, read_manifest
+from khien.flow.backup import Manifest, read_manifest
+from khien.flow.manifests import BackupError, copy
 from khien.flow.numbers import go_on_after
 from khien.lake.store import Lake
 

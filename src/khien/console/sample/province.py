@@ -20,6 +20,7 @@ from django.utils import timezone
 from khien.console.accounts.models import User
 from khien.console.accounts.roles import PRIVILEGED, Role
 from khien.console.audit.services import record
+from khien.console.sample import LOGINS
 from khien.console.sample.clock import at
 from khien.console.sample.work import tell
 from khien.console.systems.services import create_system
@@ -31,7 +32,6 @@ from khien.errors import KhienError
 
 DATA = Path(__file__).resolve().parent / "data"
 DOMAIN = "tinh-mau.example"
-LOGINS = "sample-logins.json"
 ACTOR = "khien console sample"
 DAYS_AGO = 40
 """So long ago the province was entered."""
