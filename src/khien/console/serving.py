@@ -21,10 +21,8 @@ from dataclasses import asdict, dataclass, field
 import structlog
 
 from khien.flow.logs import set_up_logs
+from khien.flow.restarting import Restarted, end_all
 
-FIRST_WAIT = 0.2
-LONGEST_WAIT = 30.0
-HEALTHY_AFTER = 30.0
 _GRACE = 5
 """Seconds that requests and streams have to end when the console stops."""
 _log = structlog.get_logger()
@@ -40,16 +38,11 @@ class WebSettings:
 
 
 @dataclass(slots=True)
-class Child:
-    """One process, and when it may be started again after it ended."""
+class Child(Restarted):
+    """One of the console's processes."""
 
     name: str
     arguments: list[str]
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    wait: float = FIRST_WAIT
-    not_before: float = 0.0
-    restarts: int = 0
 
 
 @dataclass(slots=True)
@@ -92,39 +85,22 @@ class Supervisor:
                 if now >= child.not_before:
                     self._start(child)
                 continue
-            code = child.process.poll()
-            if code is None:
+            if (end := child.ended(now)) is None:
                 continue
-            lived = now - child.started
-            child.wait = FIRST_WAIT if lived > HEALTHY_AFTER else min(child.wait * 2, LONGEST_WAIT)
-            child.not_before = now + child.wait
-            child.restarts += 1
-            child.process = None
+            code, lived = end
             _log.error("console process ended", name=child.name, code=code, lived=round(lived, 1), again_in=child.wait)
 
     def stop(self, patience: float = 30.0) -> None:
         """Stop all at once, and wait for at most `patience` seconds."""
-        deadline = time.monotonic() + patience
-        running = [child for child in self.children if child.process is not None]
-        for child in running:
-            with contextlib.suppress(ProcessLookupError):
-                child.process.send_signal(signal.SIGTERM)
-        for child in running:
-            try:
-                child.process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _log.error("console process did not end in time and is killed", name=child.name)
-                child.process.kill()
-                child.process.wait()
-            child.process = None
+        end_all(self.children, time.monotonic() + patience)
 
     def _start(self, child: Child) -> None:
         command = [sys.executable, "-m", "khien.console.serving", *child.arguments]
         passed = (self.listener.fileno(), self._pipe[0])
         # A pipe's end that reads nothing until the supervisor is gone; its writing end is not inherited.
-        child.process = subprocess.Popen(command, pass_fds=passed, start_new_session=True)  # noqa: S603 - our own
-        child.started = time.monotonic()
-        _log.info("console process started", name=child.name, pid=child.process.pid)
+        process = subprocess.Popen(command, pass_fds=passed, start_new_session=True)  # noqa: S603 - our own
+        child.begin(process)
+        _log.info("console process started", name=child.name, pid=process.pid)
 
     def _answers(self) -> bool:
         """Whether a page process takes connections: the kernel takes them from the start, so ask for an answer."""

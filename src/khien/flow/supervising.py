@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import subprocess
 import sys
 import threading
@@ -18,29 +16,22 @@ from khien.flow.chores import Chores
 from khien.flow.metrics import expected
 from khien.flow.numbers import go_on_after, numbers_of
 from khien.flow.process import encode
+from khien.flow.restarting import Restarted, end_all
 from khien.flow.settings import FlowSettings
 from khien.flow.status import read_all
 from khien.flow.watching import watch
 from khien.lake.store import Lake
 
-_FIRST_WAIT = 0.2
-_LONGEST_WAIT = 30.0
-_HEALTHY_AFTER = 30.0
 _HANGS_AFTER = 120.0
 _log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Child:
-    """One process, and when it may be started again after it died."""
+class Child(Restarted):
+    """One process of the pipeline, and its last sign of life."""
 
     role: str
     lane: int
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    wait: float = _FIRST_WAIT
-    not_before: float = 0.0
-    restarts: int = 0
     sign: tuple[int, int] = (0, 0)
     """The process id and the time in its last status, to see whether that is a new one."""
     seen: float = 0.0
@@ -99,8 +90,7 @@ class Supervisor:
                 if now >= child.not_before:
                     self._start(child)
                 continue
-            code = child.process.poll()
-            if code is None:
+            if (end := child.ended(now)) is None:
                 status = signs.get(child.name)
                 if status is not None and status.pid == child.process.pid and child.sign != (status.pid, status.at):
                     child.sign, child.seen = (status.pid, status.at), now
@@ -109,19 +99,14 @@ class Supervisor:
                     child.process.kill()
                     child.seen = now
                 continue
-            lived = now - child.started
-            child.wait = _FIRST_WAIT if lived > _HEALTHY_AFTER else min(child.wait * 2, _LONGEST_WAIT)
-            child.not_before = now + child.wait
-            child.restarts += 1
-            child.process = None
+            code, lived = end
             _log.error("process ended", name=child.name, code=code, lived=round(lived, 1), again_in=child.wait)
 
     def stop(self, patience: float = 60.0) -> None:
         """Stop taking in first; then let the workers finish what is in the spool, for at most `patience` seconds."""
         deadline = time.monotonic() + patience
-        self._end([child for child in self.children if child.role == "collect"], deadline)
-        self._end([child for child in self.children if child.role in ("detect", "store")], deadline)
-        self._end([child for child in self.children if child.role == "correlate"], deadline)
+        for roles in (("collect",), ("detect", "store"), ("correlate",)):
+            end_all([child for child in self.children if child.role in roles], deadline)
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Start, watch until `stopping()`, stop."""
@@ -147,22 +132,7 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         command = [sys.executable, "-m", "khien.flow.process", child.role, str(child.lane), encode(self.settings)]
-        child.process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own module
-        child.started = child.seen = time.monotonic()
-        _log.info("process started", name=child.name, pid=child.process.pid)
-
-    def _end(self, children: list[Child], deadline: float) -> None:
-        for child in children:
-            if child.process is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    child.process.send_signal(signal.SIGTERM)
-        for child in children:
-            if child.process is None:
-                continue
-            try:
-                child.process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _log.error("process did not end in time and is killed", name=child.name)
-                child.process.kill()
-                child.process.wait()
-            child.process = None
+        process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own module
+        child.begin(process)
+        child.seen = child.started
+        _log.info("process started", name=child.name, pid=process.pid)
