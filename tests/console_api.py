@@ -12,7 +12,10 @@ from django.utils import timezone
 from khien.console.accounts.keys import create_key, scopes_for
 from khien.console.accounts.models import User
 
-ALL = ("alerts:read", "alerts:write", "incidents:read", "incidents:write", "tasks:read", "tasks:write", "units:read")
+ALL = (
+    "alerts:read", "alerts:write", "incidents:read", "incidents:write", "tasks:read", "tasks:write", "units:read",
+    "directives:read", "directives:write",
+)  # fmt: skip
 
 
 class Api:
