@@ -18,7 +18,6 @@ from khien.console.api.models import Webhook
 from khien.console.audit.models import Entry
 from khien.console.directives import handling, issuing, sessions
 from khien.console.directives.tasks import create_task
-from khien.console.exports.models import MadeFile
 from khien.console.incidents import evidence, indicators, timeline
 from khien.console.incidents.models import Incident
 from khien.console.incidents.services import open_incident
@@ -175,9 +174,6 @@ MAKERS: dict[str, Callable[[Any, Made], Any]] = {
     "exception": _exception,
     "webhook": lambda p, made: Webhook.objects.create(
         owner=p.health, name="SIEM", url="https://siem.example/", events=["task.*"], secret="x"
-    ),
-    "made_file": lambda p, made: MadeFile.objects.create(
-        by=p.health, title="Vụ việc", address=f"/incidents/{made['incident'].pk}/export/pdf", language="vi", digest="0"
     ),
     "undo": lambda p, made: BulkAction.objects.latest("pk"),
     "audit_entry": lambda p, made: Entry.objects.first(),

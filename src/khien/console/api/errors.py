@@ -21,6 +21,7 @@ from khien.console.concurrency import Changed
 from khien.console.exports import services as exports
 from khien.console.exports.models import FileState
 from khien.console.exports.progress import TakesLong
+from khien.console.exports.replay import Refused
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +77,10 @@ def register(api: NinjaAPI) -> None:
         except InvalidValue as full:
             return answer(request, 429, "too_many", " ".join(full.messages))
         if made.state == FileState.READY:
-            return exports.fetch(request.user, made.pk)
+            try:
+                return exports.fetch(request.user, made.pk)
+            except Refused:
+                return answer(request, 403, "forbidden", "Your rights have changed since it was made")
         if made.state == FileState.FAILED:
             return answer(request, 503, "not_made", made.get_reason_display())
         response = answer(request, 202, "being_made", "The file is being made: ask again", done=made.done)

@@ -13,6 +13,10 @@ T = TypeVar("T")
 Id = Field(ge=1, lt=2**63)
 AnId = Annotated[int, Id]
 """One of several ids."""
+BINARY = {
+    "responses": {200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
+}
+"""How an operation is described that answers with a file."""
 
 
 class Page(Schema, Generic[T]):

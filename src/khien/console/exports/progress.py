@@ -6,7 +6,7 @@ that the person may, `weigh` once it knows how much there is to do, and `counted
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
@@ -22,11 +22,15 @@ _EVERY = 200
 
 
 class TakesLong(Exception):
-    """This would hold up the request: it is to be asked of the worker, by the `address` of its page."""
+    """This would hold up the request: it is to be asked of the worker, by the `address` of its page.
+
+    `form`: what that page is sent, where it is not only opened; set by an operation of the API that stands for it.
+    """
 
     def __init__(self, title: str, address: str) -> None:
         super().__init__(address)
         self.title, self.address = title, address
+        self.form: Mapping[str, Sequence[str]] | None = None
 
 
 class NotMade(Exception):

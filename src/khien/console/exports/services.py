@@ -99,9 +99,9 @@ def made_lately_or_asked(by: User, error: TakesLong) -> MadeFile:
 
     Raises ValidationError as `ask`.
     """
-    _language, digest = _asked(error.address, None)
+    _language, digest = _asked(error.address, error.form)
     lately = MadeFile.objects.filter(by=by, digest=digest, ended_at__gt=timezone.now() - FRESH)
-    return lately.order_by("-ended_at").first() or ask(by, error.address, error.title)
+    return lately.order_by("-ended_at").first() or ask(by, error.address, error.title, form=error.form)
 
 
 def later(request: HttpRequest, title: str) -> HttpResponse:

@@ -12,7 +12,7 @@ from khien.console.api.models import IdempotentAnswer
 from khien.console.audit.models import Entry
 from khien.console.exports import documents
 from khien.console.exports.models import FileState, MadeFile
-from khien.console.incidents.models import Incident, Tlp
+from khien.console.incidents.models import Tlp
 from khien.console.upkeep import jobs
 
 pytestmark = pytest.mark.django_db
@@ -38,14 +38,13 @@ def work() -> Callable[[], None]:
 
 def test_an_incident_comes_as_each_kind_of_file(province, opened):
     made, api = opened(), Api(province.health)
-    answer = api("GET", f"/incidents/{made.pk}/export?format=json")
+    answer = api("GET", f"/incidents/{made.pk}/export/json")
     assert json.loads(answer.content)["number"] == made.number
     assert f'filename="{made.number}.json"' in answer["Content-Disposition"]
     for kind, begins in (("docx", b"PK"), ("pdf", b"%PDF")):
-        assert api("GET", f"/incidents/{made.pk}/export?format={kind}").content.startswith(begins)
+        assert api("GET", f"/incidents/{made.pk}/export/{kind}").content.startswith(begins)
     assert Entry.objects.filter(action="incident.export", actor=province.health).count() == 3
-    assert api("GET", f"/incidents/{made.pk}/export?format=html").status_code == 422
-    assert api("GET", f"/incidents/{made.pk}/export").status_code == 422
+    assert api("GET", f"/incidents/{made.pk}/export/html").status_code == 422
 
 
 @pytest.mark.parametrize("kind", ["docx", "pdf"])
@@ -70,51 +69,39 @@ def test_what_a_report_lacks_is_said_where(province, opened):
     assert {each["where"] for each in answer.json()["detail"]} == {"addressees", "issuer"}
 
 
-def test_a_long_one_is_made_by_the_worker_and_fetched_by_who_asked(province, opened, all_long, work):
+def test_a_long_one_is_made_by_the_worker_and_given_to_who_asks_again(province, opened, all_long, work):
     made, api = opened(), Api(province.health)
-    asked = api("GET", f"/incidents/{made.pk}/export?format=docx")
-    assert (asked.status_code, asked.json()["state"]) == (202, "waiting")
-    here = f"/incidents/files/{asked.json()['id']}"
-    assert api("GET", f"/incidents/{made.pk}/export?format=docx").json()["id"] == asked.json()["id"]
-    assert api("GET", f"{here}/content").status_code == 404
+    for _ in range(2):
+        asked = api("GET", f"/incidents/{made.pk}/export/docx")
+        assert (asked.status_code, asked.json()["code"]) == (202, "being_made")
     work()
-    ready = api("GET", here).json()
-    assert (ready["state"], ready["name"]) == ("ready", f"{made.number}.docx"), ready
-    answer = api("GET", f"{here}/content")
+    answer = api("GET", f"/incidents/{made.pk}/export/docx")
     assert b"".join(answer.streaming_content).startswith(b"PK")
-    for other in (province.analyst, province.hospital):
-        for method, path in (("GET", here), ("GET", f"{here}/content"), ("DELETE", here)):
-            assert Api(other)(method, path).status_code == 404
+    assert f'filename="{made.number}.docx"' in answer["Content-Disposition"]
     assert Entry.objects.filter(action="export.download", actor=province.health).count() == 1
-    assert api("DELETE", here).status_code == 204
-    assert api("GET", here).status_code == 404
 
 
 def test_a_long_report_is_made_of_what_was_sent(province, opened, all_long, work):
     made, api = opened(), Api(province.health)
-    body = {"addressees": ["Cục A05"], "issuer": "Sở Y tế", "confidential": True}
-    asked = api("POST", f"/incidents/{made.pk}/report", body)
+    body, key = {"addressees": ["Cục A05"], "issuer": "Sở Y tế", "confidential": True}, {"Idempotency-Key": "báo cáo"}
+    asked = api("POST", f"/incidents/{made.pk}/report", body, **key)
     assert asked.status_code == 202, asked.content
     work()
     assert MadeFile.objects.get().state == FileState.READY, MadeFile.objects.get().reason
-    answer = api("GET", f"/incidents/files/{asked.json()['id']}/content")
+    answer = api("POST", f"/incidents/{made.pk}/report", body, **key)
     assert b"".join(answer.streaming_content).startswith(b"PK")
     assert Entry.objects.get(action="incident.compose_report").after["addressees"] == ["Cục A05"]
+    other = api("POST", f"/incidents/{made.pk}/report", {**body, "addressees": ["UBND"]})
+    assert other.status_code == 202
 
 
-def test_who_lost_the_right_fetches_it_no_more(province, opened, all_long, work):
+def test_who_lost_the_right_gets_it_no_more(province, opened, all_long, work):
     made = opened(tlp=Tlp.RED, team=[province.health])
     api = Api(province.health)
-    asked = api("GET", f"/incidents/{made.pk}/export?format=docx").json()
+    assert api("GET", f"/incidents/{made.pk}/export/docx").status_code == 202
     work()
+    MadeFile.objects.update(rights={**MadeFile.objects.get().rights, "scope": "all"})
+    assert api("GET", f"/incidents/{made.pk}/export/docx").status_code == 403
     made.team.clear()
-    assert not Incident.objects.visible_to(province.health).exists()
-    assert api("GET", f"/incidents/files/{asked['id']}/content").status_code == 403
+    assert api("GET", f"/incidents/{made.pk}/export/docx").status_code == 404
     assert not Entry.objects.filter(action="export.download").exists()
-
-
-def test_a_key_of_incidents_fetches_no_other_files_of_its_owner(province, all_long):
-    listed = MadeFile.objects.create(by=province.health, title="Cảnh báo", address="/alerts/?export=csv", digest="0")
-    api = Api(province.health)
-    for method, path in (("GET", ""), ("GET", "/content"), ("DELETE", "")):
-        assert api(method, f"/incidents/files/{listed.pk}{path}").status_code == 404

@@ -13,10 +13,9 @@ from pydantic import Field
 from khien.console.accounts.models import User
 from khien.console.api.auth import Key
 from khien.console.api.paging import PageParameters, page_of
-from khien.console.api.shapes import Id, Moment, Page, Versioned, seen
+from khien.console.api.shapes import BINARY, Id, Moment, Page, Versioned, seen
 from khien.console.directives import issuing
 from khien.console.directives.api.showing import (
-    BINARY,
     DirectiveOut,
     DirectiveWhole,
     Title,

@@ -13,9 +13,9 @@ from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
 from khien.console.api.auth import Key
 from khien.console.api.paging import PageParameters, page_of
-from khien.console.api.shapes import Moment, Page, PersonRef, Versioned, seen
+from khien.console.api.shapes import BINARY, Moment, Page, PersonRef, Versioned, seen
 from khien.console.directives import sessions as services
-from khien.console.directives.api.showing import BINARY, SessionOut, SessionWhole, Title, whole_session
+from khien.console.directives.api.showing import SessionOut, SessionWhole, Title, whole_session
 from khien.console.directives.documents import saved
 from khien.console.directives.documents import session_document as document_of
 from khien.console.directives.models import Session

@@ -25,10 +25,6 @@ from khien.console.incidents.selectors import visible_numbers
 from khien.console.units.scoping import scope_ids
 
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
-BINARY = {
-    "responses": {200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
-}
-"""How an operation is described that answers with a file."""
 
 
 class TaskOut(Schema):

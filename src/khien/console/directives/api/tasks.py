@@ -12,8 +12,8 @@ from pydantic import Field
 from khien.console.accounts.models import User
 from khien.console.api.auth import Key
 from khien.console.api.paging import PageParameters, page_of
-from khien.console.api.shapes import Id, Moment, Page, PersonRef, seen
-from khien.console.directives.api.showing import BINARY, TaskOut, TaskWhole, show_tasks, whole_task
+from khien.console.api.shapes import BINARY, Id, Moment, Page, PersonRef, seen
+from khien.console.directives.api.showing import TaskOut, TaskWhole, show_tasks, whole_task
 from khien.console.directives.filters import TaskFilter
 from khien.console.directives.models import Task
 from khien.console.directives.selectors import assignable

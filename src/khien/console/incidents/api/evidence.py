@@ -14,8 +14,7 @@ from pydantic import Field
 
 from khien.console.accounts.models import User
 from khien.console.api.auth import Key
-from khien.console.api.shapes import Moment, PersonRef, Time
-from khien.console.exports.api import FILE
+from khien.console.api.shapes import BINARY, Moment, PersonRef, Time
 from khien.console.incidents import evidence as services
 from khien.console.incidents import evidence_package
 from khien.console.incidents.api.showing import IncidentRef, Version, looked_at
@@ -230,7 +229,7 @@ def offer_evidence(request: HttpRequest, pk: int, body: PackageIn) -> dict[str, 
     "/{int:pk}/evidence/download",
     auth=Key("incidents:write"),
     summary="Download the encrypted archive",
-    openapi_extra=FILE,
+    openapi_extra=BINARY,
 )
 def download_evidence(request: HttpRequest, pk: int, body: TokenIn) -> HttpResponse:
     """A zip under AES-256, made while it is sent; the chain of custody of each piece keeps why it was taken."""

@@ -1,35 +1,33 @@
-"""An incident as a file, and reports of it to the authorities; what takes long is made by the worker."""
+"""An incident as a file, and reports of it to the authorities. What takes long is 202: whoever asks again gets it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
-from ninja import Query, Router, Schema, Status
+from ninja import Router, Schema
 from ninja.decorators import decorate_view
+from ninja.errors import HttpError
 from pydantic import Field
 
 from khien.console.api.auth import Key
-from khien.console.exports.api import FILE, MadeFileOut, at_once_or_later, content_of, file_of
-from khien.console.exports.services import give_up
+from khien.console.api.shapes import BINARY
+from khien.console.exports.progress import TakesLong
+from khien.console.files.responses import why_no_pdf
 from khien.console.incidents.api.showing import looked_at
-from khien.console.incidents.exports import export_incident
+from khien.console.incidents.exports import Exported, export_incident
 from khien.console.incidents.report_forms import ReportForm
 from khien.console.incidents.reports import ReportKind, report_incident
+from khien.documents.pdf import PdfError
 
 exports = Router(tags=["incidents"])
 _READ, _WRITE = Key("incidents:read"), Key("incidents:write")
 _LINE = Field(None, max_length=4000)
-
-
-class FormatQuery(Schema):
-    """`json` for programs (khien-incident/1), `docx` and `pdf` for people, in the language of `Accept-Language`."""
-
-    format: Literal["json", "docx", "pdf"]
 
 
 class ReportFields(Schema):
@@ -70,20 +68,13 @@ class ReportIn(ReportFields):
     format: Literal["docx", "pdf"] = "docx"
 
 
-@exports.get(
-    "/{int:pk}/export", response={202: MadeFileOut}, auth=_READ, summary="The incident as a file", openapi_extra=FILE
-)
+@exports.get("/{int:pk}/export/{kind}", auth=_READ, summary="The incident as a file", openapi_extra=BINARY)
 @decorate_view(never_cache)
-def export_an_incident(request: HttpRequest, pk: int, wanted: Query[FormatQuery]) -> HttpResponse | Status:
-    """The file; of a very large incident 202, and the file is fetched from `files` once it is ready. Audited."""
-    user, kind = request.user, wanted.format
-    incident = looked_at(user, pk)
-    return at_once_or_later(
-        user,
-        lambda: export_incident(user, pk, kind),
-        address=reverse("incidents:export", args=[pk, kind]),
-        title=f"{incident.number}.{kind}",
-    )
+def export_an_incident(request: HttpRequest, pk: int, kind: Literal["json", "docx", "pdf"]) -> HttpResponse:
+    """`json` for programs (khien-incident/1), `docx` and `pdf` for people, in the language of `Accept-Language`."""
+    user = request.user
+    looked_at(user, pk)
+    return _saved(lambda: export_incident(user, pk, kind))
 
 
 @exports.get("/{int:pk}/report", response=ReportFields, auth=_WRITE, summary="What a report is filled with")
@@ -93,16 +84,10 @@ def report_fields(request: HttpRequest, pk: int) -> dict[str, Any]:
     return {**known, "addressees": known["addressees"].splitlines() or None}
 
 
-@exports.post(
-    "/{int:pk}/report",
-    response={202: MadeFileOut},
-    auth=_WRITE,
-    summary="Compose a report to the authorities",
-    openapi_extra=FILE,
-)
+@exports.post("/{int:pk}/report", auth=_WRITE, summary="Compose a report to the authorities", openapi_extra=BINARY)
 @decorate_view(never_cache)
-def compose_report(request: HttpRequest, pk: int, body: ReportIn) -> HttpResponse | Status:
-    """In Vietnamese, to be signed and sent; nothing is sent. A long one is 202 and fetched from `files`. Audited."""
+def compose_report(request: HttpRequest, pk: int, body: ReportIn) -> HttpResponse:
+    """The file, in Vietnamese, to be signed and sent; nothing is sent. That it was composed is in the audit trail."""
     user, kind = request.user, body.format
     incident = looked_at(user, pk)
     written = {**ReportForm(user, incident).initial, **_written(body)}
@@ -110,13 +95,11 @@ def compose_report(request: HttpRequest, pk: int, body: ReportIn) -> HttpRespons
     if not form.is_valid():
         raise ValidationError(form.errors.as_data())
     facts = form.facts()
-    return at_once_or_later(
-        user,
-        lambda: report_incident(user, pk, facts, kind),
-        address=reverse("incidents:report", args=[pk]),
-        title=f"{incident.number} {facts.kind}.{kind}",
-        form={name: [str(value)] for name, value in {**written, "format": kind}.items()},
-    )
+    try:
+        return _saved(lambda: report_incident(user, pk, facts, kind))
+    except TakesLong as error:
+        error.form = {name: [str(value)] for name, value in {**written, "format": kind}.items()}
+        raise
 
 
 def _written(body: ReportIn) -> dict[str, str]:
@@ -132,20 +115,11 @@ def _written(body: ReportIn) -> dict[str, str]:
     return sent
 
 
-@exports.get("/files/{int:pk}", response=MadeFileOut, auth=_READ, summary="A file that the worker makes")
-def incident_file(request: HttpRequest, pk: int) -> Any:
-    """How far it is. One's own. `pk`: of the file."""
-    return file_of(request.user, pk, under=reverse("incidents:list"))
-
-
-@exports.get("/files/{int:pk}/content", auth=_READ, summary="Fetch a file that is ready", openapi_extra=FILE)
-def incident_file_content(request: HttpRequest, pk: int) -> HttpResponse:
-    """403 where rights were lost since it was made; 404 while it is not ready. Audited."""
-    return content_of(request.user, pk, under=reverse("incidents:list"))
-
-
-@exports.delete("/files/{int:pk}", response={204: None}, auth=_READ, summary="Give a file up")
-def give_up_incident_file(request: HttpRequest, pk: int) -> Status:
-    """It is deleted, or not made after all."""
-    give_up(request.user, file_of(request.user, pk, under=reverse("incidents:list")).pk)
-    return Status(204, None)
+def _saved(make: Callable[[], Exported]) -> HttpResponse:
+    """The file. Raises HttpError 503 where PDF cannot be made, TakesLong."""
+    try:
+        made = make()
+    except PdfError as error:
+        raise HttpError(503, why_no_pdf(error)) from error
+    headers = {"Content-Disposition": content_disposition_header(True, made.name)}
+    return HttpResponse(made.body, content_type=made.content_type, headers=headers)
