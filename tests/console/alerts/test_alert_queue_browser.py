@@ -152,3 +152,28 @@ def test_lists_change_the_filter_and_a_view_is_kept(queue: Callable[[str], Page]
         page.locator("#save-view .btn-primary").click()
     expect(page.locator(".queue-head .chips")).to_contain_text("Severe")
     until(lambda: SavedView.objects.filter(name="Severe", query="q=level%3Ahigh%2Ccritical").exists())
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_on_a_phone_one_row_of_buttons_stands_over_the_list_and_a_menu_has_the_rest(
+    province: Any, browser: Browser, address: str, language: str
+) -> None:
+    visitor = Visitor(browser, address, language)
+    page = visitor.open(province.analyst, "/alerts/?tab=all")
+    rest = page.locator("#queue-rest")
+    expect(rest.get_by_role("button").first).to_be_visible()
+    expect(page.locator("[aria-controls=queue-rest]")).to_be_hidden()
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(rest).to_be_hidden()
+    boxes = [each.bounding_box() for each in page.locator(".queue-head .actions .btn:visible").all()]
+    assert len(boxes) == 2
+    heading = page.locator("h1").bounding_box()
+    for box in boxes:
+        assert heading["y"] < box["y"] + box["height"] / 2 < heading["y"] + heading["height"]
+        assert box["x"] + box["width"] <= 390
+    page.locator("[aria-controls=queue-rest]").click()
+    expect(rest).to_be_visible()
+    rest.locator("[data-bs-toggle=dropdown]").first.click()
+    rest.locator(".dropdown-menu.show .dropdown-item").nth(1).click()
+    page.wait_for_url("**group=rule**")
+    visitor.close()
