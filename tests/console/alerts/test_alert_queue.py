@@ -14,6 +14,7 @@ from django.utils import timezone
 from khien.console.alerts.models import Alert, SavedView, Status
 from khien.console.audit.models import Entry
 from khien.console.incidents.models import Incident
+from khien.console.systems.models import InformationSystem
 
 pytestmark = pytest.mark.django_db
 QUEUE = "/alerts/"
@@ -336,6 +337,17 @@ class TestActing:
         address = f"{QUEUE}?cols=what,incident"
         assert "SC-2026-0008" not in text_of(signed_in(province.health), address)
         assert "SC-2026-0008" in text_of(signed_in(province.chair), address)
+
+    def test_a_system_that_went_to_another_unit_is_not_named(
+        self, province: Any, make_alert: Any, signed_in: Any
+    ) -> None:
+        moved = InformationSystem.objects.create(code="moved", name="Kho ảnh chụp", unit=province.units["xa-mau"])
+        alert = make_alert(system=moved)
+        for address in (f"{QUEUE}?cols=what,system", reverse("alerts:detail", args=[alert.pk])):
+            assert "Kho ảnh chụp" not in text_of(signed_in(province.health), address)
+            assert "Kho ảnh chụp" in text_of(signed_in(province.analyst), address)
+        answer = signed_in(province.health).get(f"{QUEUE}?export=csv")
+        assert "Kho ảnh chụp" not in b"".join(answer).decode()
 
 
 class TestSavedViews:

@@ -17,6 +17,7 @@ from khien.console.alerts.models import Alert
 from khien.console.alerts.picture import Group, Histogram
 from khien.console.alerts.state import State, after_of, after_of_search, unassigned
 from khien.console.incidents.models import Incident
+from khien.console.units.scoping import sees_unit
 
 PAGE = 50
 MOST_COUNTED = 10_000
@@ -75,6 +76,8 @@ def rows(ids: list[int], user: User) -> list[Alert]:
     for alert in by_id.values():
         if alert.incident_id not in known:
             alert.incident = None  # shown only; that a sensitive incident exists is not told
+        if alert.system and not sees_unit(user, alert.system.unit_id):
+            alert.system = None  # it was given to a unit that the person does not see
     return [by_id[pk] for pk in ids if pk in by_id]
 
 

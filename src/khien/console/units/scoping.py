@@ -33,6 +33,12 @@ def _scope_ids(user: User) -> frozenset[int] | None:
     return frozenset(Unit.objects.filter(path__startswith=unit.path).values_list("id", flat=True))
 
 
+def sees_unit(user: User | AnonymousUser, unit_id: int) -> bool:
+    """Whether a person sees what belongs to a unit."""
+    ids = scope_ids(user)
+    return ids is None or unit_id in ids
+
+
 class UnitScopedQuerySet(models.QuerySet[M]):
     """Rows that belong to a unit by `unit_field`."""
 

@@ -23,6 +23,7 @@ from khien.console.alerts.neighbours import Unreadable, time_of
 from khien.console.alerts.neighbours import neighbours as around
 from khien.console.alerts.rule_index import KnownRule, rule_index
 from khien.console.incidents.catalogue import class_label
+from khien.console.units.scoping import sees_unit
 from khien.rules.model import Correlation
 
 _DONE: dict[str, str] = {
@@ -115,6 +116,7 @@ def context(request: HttpRequest, alert: Alert) -> dict[str, Any]:
     incident = None
     if alert.incident_id and user.may("incidents.view"):
         incident = _incident_seen(request, alert)
+    system = alert.system if alert.system and sees_unit(user, alert.system.unit_id) else None
     return {
         "alert": alert,
         **sample_context(request, alert),
@@ -130,7 +132,8 @@ def context(request: HttpRequest, alert: Alert) -> dict[str, Any]:
         "incident": incident,
         "incident_url": _url("incidents:detail", alert.incident_id) if incident else "",
         "unit_url": _url("units:detail", alert.unit_id) if alert.unit_id else "",
-        "system_url": _url("systems:detail", alert.system_id) if alert.system_id and user.may("systems.view") else "",
+        "system": system,
+        "system_url": _url("systems:detail", alert.system_id) if system and user.may("systems.view") else "",
         "classification": class_label(alert.classification) if alert.classification else "",
         **_forms(request, alert),
     }
