@@ -218,8 +218,8 @@ def test_the_first_administrator_is_made_twice(db, slow):
 
 
 def test_things_of_one_name_get_a_code_each(province, slow):
-    slow(units, "_free_code")
-    slow(systems, "_free_code")
+    slow(units, "free_code")
+    slow(systems, "free_code")
     kind, above = UnitKind.objects.get(code="department"), province.units["tieu-ban"]
     unit = province.units["so-y-te"]
     assert not at_once(

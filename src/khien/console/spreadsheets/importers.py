@@ -9,6 +9,7 @@ from datetime import date, datetime, time
 from importlib import import_module
 from typing import Any, ClassVar
 
+from django.db import models
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -153,7 +154,10 @@ class Column:
 
 
 class Importer(ABC):
-    """Writes rows of one kind. `key`: the column that says which thing a row is about; "" where all rows are new."""
+    """Writes rows of one kind. `key`: the column that says which thing a row is about; "" where all rows are new.
+
+    `model`: what the rows are of, with a field of the key's name; `related`: what is read along with each.
+    """
 
     name: ClassVar[str]
     title: ClassVar[Promise]
@@ -161,6 +165,8 @@ class Importer(ABC):
     capability: ClassVar[str]
     columns: ClassVar[tuple[Column, ...]]
     key: ClassVar[str] = ""
+    model: ClassVar[type[models.Model]]
+    related: ClassVar[tuple[str, ...]] = ()
     next_url: ClassVar[str] = "home"
 
     def may(self, user: User) -> bool:
@@ -169,11 +175,18 @@ class Importer(ABC):
 
     def existing(self, user: User, keys: set[str]) -> dict[str, Any]:
         """The things a person sees that have these keys (folded)."""
-        return {}
+        if not self.key:
+            return {}
+        seen = self.model._default_manager.visible_to(user)  # type: ignore[attr-defined]
+        rows = seen.filter(**{f"{self.key}__in": keys}).select_related(*self.related)
+        return {fold(getattr(row, self.key)): row for row in rows}
 
     def taken(self, user: User, keys: set[str]) -> set[str]:
-        """Keys of these (folded) that things have which the person does not see."""
-        return set()
+        """Keys of these (folded) that things have, whoever sees them."""
+        if not self.key:
+            return set()
+        rows = self.model._default_manager.filter(**{f"{self.key}__in": keys})
+        return {fold(each) for each in rows.values_list(self.key, flat=True)}
 
     def current(self, thing: Any) -> dict[str, Any]:
         """A thing's values by column; of a kind whose rows are all new there is no such thing."""

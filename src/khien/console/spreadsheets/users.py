@@ -49,6 +49,8 @@ class UserImporter(Importer):
     icon = "users"
     capability = "users.manage"
     key = "email"
+    model = User
+    related = ("unit",)
     next_url = "accounts:users"
     columns: ClassVar = (
         Column("email", gettext_lazy("E-mail"), email, required=True, example="an.nv@example.vn"),
@@ -64,13 +66,6 @@ class UserImporter(Importer):
         ),
         Column("role", gettext_lazy("Role"), role, required=True, example="duty_officer"),
     )
-
-    def existing(self, user: User, keys: set[str]) -> dict[str, User]:
-        rows = User.objects.visible_to(user).filter(email__in=keys).select_related("unit")
-        return {fold(person.email): person for person in rows}
-
-    def taken(self, user: User, keys: set[str]) -> set[str]:
-        return {fold(each) for each in User.objects.filter(email__in=keys).values_list("email", flat=True)}
 
     def current(self, thing: User) -> dict[str, Any]:
         return {

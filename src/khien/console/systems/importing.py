@@ -16,7 +16,6 @@ from khien.console.systems import identifiers
 from khien.console.systems.models import InformationSystem
 from khien.console.systems.services import create_system, edit_system
 from khien.console.units.importing import code
-from khien.console.units.naming import fold
 
 
 def level(value: Any, known: Known) -> int:
@@ -51,6 +50,8 @@ class SystemImporter(Importer):
     icon = "server-2"
     capability = "systems.manage"
     key = "code"
+    model = InformationSystem
+    related = ("unit",)
     next_url = "systems:list"
     columns: ClassVar = (
         Column("code", gettext_lazy("Code"), code, required=True, example="his-benh-vien"),
@@ -81,13 +82,6 @@ class SystemImporter(Importer):
         ),
         Column("is_active", gettext_lazy("Active"), truth, default=True, example="Có"),
     )
-
-    def existing(self, user: User, keys: set[str]) -> dict[str, InformationSystem]:
-        rows = InformationSystem.objects.visible_to(user).filter(code__in=keys).select_related("unit")
-        return {fold(system.code): system for system in rows}
-
-    def taken(self, user: User, keys: set[str]) -> set[str]:
-        return {fold(code) for code in InformationSystem.objects.filter(code__in=keys).values_list("code", flat=True)}
 
     def current(self, thing: InformationSystem) -> dict[str, Any]:
         return {

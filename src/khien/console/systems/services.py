@@ -14,8 +14,8 @@ from khien.console.audit.services import hold_trail, record
 from khien.console.concurrency import locked
 from khien.console.systems import identifiers
 from khien.console.systems.models import InformationSystem
+from khien.console.units.codes import free_code
 from khien.console.units.models import Unit
-from khien.console.units.naming import code_of
 
 FIELDS = ("code", "name", "unit", "level", "description", "hostnames", "address_ranges", "is_active")
 
@@ -30,7 +30,9 @@ def create_system(by: User, *, name: str, unit: Unit, code: str = "", **fields: 
     demand(by, "systems.manage")
     with transaction.atomic():
         hold_trail()  # the code stays free, and the unit active
-        system = InformationSystem(name=name, unit=_unit(by, unit), code=code or _free_code(name), **fields)
+        system = InformationSystem(
+            name=name, unit=_unit(by, unit), code=code or free_code(name, InformationSystem, "system"), **fields
+        )
         _check(system)
         system.save()
         record(by, "system.create", system, after=state_of(system))
@@ -48,7 +50,7 @@ def edit_system(by: User, pk: int, version: int | None, **fields: Any) -> Inform
         for name in FIELDS:
             if name in fields:
                 setattr(system, name, fields[name])
-        system.code = system.code or _free_code(system.name)
+        system.code = system.code or free_code(system.name, InformationSystem, "system")
         _check(system)
         system.version += 1
         system.save()
@@ -85,13 +87,3 @@ def _check(system: InformationSystem) -> None:
             wrong[name] = error.messages
     if wrong:
         raise ValidationError(wrong)
-
-
-def _free_code(name: str) -> str:
-    code = code_of(name) or "system"
-    taken = set(InformationSystem.objects.filter(code__startswith=code[:50]).values_list("code", flat=True))
-    number, found = 1, code
-    while found in taken:
-        number += 1
-        found = f"{code[:55]}-{number}"
-    return found

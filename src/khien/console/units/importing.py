@@ -68,6 +68,8 @@ class UnitImporter(Importer):
     icon = "sitemap"
     capability = "units.manage"
     key = "code"
+    model = Unit
+    related = ("kind", "parent")
     next_url = "units:list"
     columns: ClassVar = (
         Column("code", gettext_lazy("Code"), code, required=True, example="so-y-te"),
@@ -85,13 +87,6 @@ class UnitImporter(Importer):
         Column("email", gettext_lazy("E-mail"), email, example="vanthu@example.vn"),
         Column("phone", gettext_lazy("Phone"), text),
     )
-
-    def existing(self, user: User, keys: set[str]) -> dict[str, Unit]:
-        rows = Unit.objects.visible_to(user).filter(code__in=keys).select_related("kind", "parent")
-        return {fold(unit.code): unit for unit in rows}
-
-    def taken(self, user: User, keys: set[str]) -> set[str]:
-        return {fold(code) for code in Unit.objects.filter(code__in=keys).values_list("code", flat=True)}
 
     def current(self, thing: Unit) -> dict[str, Any]:
         return {

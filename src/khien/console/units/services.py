@@ -14,8 +14,8 @@ from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
 from khien.console.audit.services import hold_trail, record
 from khien.console.concurrency import locked
+from khien.console.units.codes import free_code
 from khien.console.units.models import Unit, UnitKind
-from khien.console.units.naming import code_of
 from khien.console.units.scoping import scope_ids
 
 FIELDS = ("code", "name", "short_name", "kind", "address", "email", "phone")
@@ -44,7 +44,7 @@ def create_unit(by: User, *, name: str, kind: UnitKind, parent: Unit | None, cod
         hold_trail()  # the code stays free, and the unit above where and what it is
         parent = _place_for(by, parent)
         _may_give(by, kind)
-        unit = Unit(name=name, kind=kind, parent=parent, code=code or _free_code(name), **fields)
+        unit = Unit(name=name, kind=kind, parent=parent, code=code or free_code(name, Unit, "unit"), **fields)
         unit.full_clean(exclude=["parent", "kind"])
         unit.save()
         unit.path = _path(unit)
@@ -66,7 +66,7 @@ def edit_unit(by: User, pk: int, version: int | None, **fields: Any) -> Unit:
         for name in FIELDS:
             if name in fields:
                 setattr(unit, name, fields[name])
-        unit.code = unit.code or _free_code(unit.name)
+        unit.code = unit.code or free_code(unit.name, Unit, "unit")
         _save(by, "unit.edit", unit, before)
     return unit
 
@@ -202,13 +202,3 @@ def _path(unit: Unit) -> str:
     if len(path) > LONGEST_PATH:
         raise ValidationError(_("The tree would become too deep."))
     return path
-
-
-def _free_code(name: str) -> str:
-    code = code_of(name) or "unit"
-    taken = set(Unit.objects.filter(code__startswith=code[:50]).values_list("code", flat=True))
-    number, found = 1, code
-    while found in taken:
-        number += 1
-        found = f"{code[:55]}-{number}"
-    return found

@@ -33,6 +33,7 @@ from khien.console.directives.session_forms import (
     WithdrawForm,
 )
 from khien.console.directives.templatetags.directives import bar_of
+from khien.console.directives.views.attempts import attempt
 from khien.console.directives.views.documents import document_response
 from khien.console.frame.given import whole
 from khien.console.spreadsheets.exports import export_response
@@ -178,20 +179,10 @@ def directive_edit(request: HttpRequest, pk: int) -> HttpResponse:
     form = DirectiveForm(request.POST or None, instance=directive, user=request.user)
     status = 200
     if request.method == "POST":
-        status = 400
-        if form.is_valid():
-            try:
-                issuing.edit_draft(request.user, pk, form.cleaned_data["version"], **form.values())
-            except Changed as conflict:
-                status = 409
-                form.add_error(None, str(conflict.message))
-                form.data = form.data.copy()
-                form.data["version"] = conflict.current.version
-            except ValidationError as error:
-                form.add_error(None, error.messages)
-            else:
-                messages.success(request, _("Saved."))
-                return redirect("directives:detail", pk)
+        status = attempt(form, lambda version: issuing.edit_draft(request.user, pk, version, **form.values()))
+        if status == 200:
+            messages.success(request, _("Saved."))
+            return redirect("directives:detail", pk)
     return render(
         request, "directives/directive_form.html", {"form": form, "directive": _get(request, pk)}, status=status
     )
@@ -199,21 +190,15 @@ def directive_edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _do(request: HttpRequest, pk: int, form: VersionForm, name: str, service: Any, done: str) -> HttpResponse:
     """What a form on a directive's page asks for; the page comes back with what was written if it cannot be done."""
-    status = 400
-    if form.is_valid():
+
+    def work(version: int | None) -> None:
         values = {key: value for key, value in form.cleaned_data.items() if key != "version"}
-        try:
-            service(request.user, pk, form.cleaned_data["version"], **values)
-        except Changed as conflict:
-            status = 409
-            form.add_error(None, str(conflict.message))
-            form.data = form.data.copy()
-            form.data["version"] = conflict.current.version
-        except ValidationError as error:
-            form.add_error(None, error.messages)
-        else:
-            messages.success(request, done)
-            return redirect("directives:detail", pk)
+        service(request.user, pk, version, **values)
+
+    status = attempt(form, work)
+    if status == 200:
+        messages.success(request, done)
+        return redirect("directives:detail", pk)
     context = detail_context(request, _get(request, pk), **{name: form})
     return render(request, "directives/directive_detail.html", context, status=status)
 

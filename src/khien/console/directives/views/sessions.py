@@ -17,7 +17,6 @@ from django.views.decorators.http import require_POST, require_safe
 
 from khien.console.accounts.access import needs
 from khien.console.accounts.models import User
-from khien.console.concurrency import Changed
 from khien.console.directives import documents, sessions
 from khien.console.directives.models import Presence, Session, SessionKind, SessionState
 from khien.console.directives.rights import demand_office, prepares
@@ -31,6 +30,7 @@ from khien.console.directives.session_forms import (
     SessionForm,
     VersionForm,
 )
+from khien.console.directives.views.attempts import attempt
 from khien.console.directives.views.documents import document_response
 from khien.console.spreadsheets.exports import export_response
 from khien.console.units.scoping import scope_ids
@@ -151,25 +151,15 @@ def session_edit(request: HttpRequest, pk: int) -> HttpResponse:
     form = SessionForm(request.POST or None, instance=session, user=request.user)
     status = 200
     if request.method == "POST":
-        status = 400
-        if form.is_valid():
-            try:
-                sessions.edit(request.user, pk, form.cleaned_data["version"], **form.values())
-            except Changed as conflict:
-                status = 409
-                form.add_error(None, str(conflict.message))
-                form.data = form.data.copy()
-                form.data["version"] = conflict.current.version
-            except ValidationError as error:
-                form.add_error(None, error.messages)
-            else:
-                messages.success(request, _("Saved."))
-                return redirect("sessions:detail", pk)
+        status = attempt(form, lambda version: sessions.edit(request.user, pk, version, **form.values()))
+        if status == 200:
+            messages.success(request, _("Saved."))
+            return redirect("sessions:detail", pk)
     now = _get(request, pk)
     return render(request, "directives/session_form.html", {"form": form, "session": now}, status=status)
 
 
-Change = Callable[[Any, int, int, dict[str, Any]], Session]
+Change = Callable[[Any, int, int | None, dict[str, Any]], Session]
 
 
 def _change(
@@ -180,20 +170,13 @@ def _change(
     If it cannot be done, the page comes back with what was written: in the form, and in `kept`.
     """
     _get(request, pk)
-    status = 400
-    if form.is_valid():
-        values = {key: value for key, value in form.cleaned_data.items() if key != "version"}
-        try:
-            change(request.user, pk, form.cleaned_data["version"], values)
-        except Changed as conflict:
-            status = 409
-            form.add_error(None, str(conflict.message))
-            form.data = form.data.copy()
-            form.data["version"] = conflict.current.version
-        except ValidationError as error:
-            form.add_error(None, error.messages)
-        else:
-            return redirect(f"/sessions/{pk}/{anchor}")
+
+    def work(version: int | None) -> None:
+        change(request.user, pk, version, {key: value for key, value in form.cleaned_data.items() if key != "version"})
+
+    status = attempt(form, work)
+    if status == 200:
+        return redirect(f"/sessions/{pk}/{anchor}")
     context = detail_context(request, _get(request, pk), **{name: form, **kept})
     return render(request, "directives/session_detail.html", context, status=status)
 
