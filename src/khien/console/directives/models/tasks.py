@@ -183,7 +183,7 @@ class TaskStepFile(models.Model):
 
 
 class TaskReminder(models.Model):
-    """A reminder that was sent, once for each `due_at`: the due time, or for what waits for a check the report of it."""
+    """A reminder that was sent, once for each `due_at`: the due time, or when what waits for a check was finished."""
 
     task = models.ForeignKey(Task, models.CASCADE, related_name="reminders")
     rule = models.CharField(max_length=40)
