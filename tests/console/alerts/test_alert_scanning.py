@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from khien.console.alerts import content, leads, scanning, searching
+from khien.console.alerts import leads, scanning, searching
 from khien.console.alerts.branches import After
 from khien.console.alerts.criteria import Criteria
 from khien.console.alerts.models import Alert, Tally
@@ -140,7 +140,8 @@ def test_content_is_searched_within_the_other_conditions(
     monkeypatch.setattr(searching, "_FIRST", 10)
     monkeypatch.setattr(searching, "_LARGEST", 40)
     monkeypatch.setattr(searching, "_LOOKED_AT", 7)
-    monkeypatch.setattr(searching, "_NARROW", 5 * content.POSITIONS)
+    monkeypatch.setattr(searching, "_NARROW", 2)
+    monkeypatch.setattr(searching, "_WIDE", 20)
     for found in asked(province):
         for texts in (("powershell",), ("mimikatz", "encoded"), ("power*",), ("web01 lsass",), ("nowhere",)):
             wanted = Criteria(found.among, found.without, found.since, found.until, found.prefix, texts=texts)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 
 from khien.console.alerts import content, leads
 from khien.console.alerts.branches import After, Found, branches
@@ -25,11 +25,20 @@ SEARCH_SECONDS = 0.09
 RARE = 3_000
 """So many rows that have the words PostgreSQL reads and sorts at once."""
 GATHERED = 20_000
-"""Beyond so many rows that have the words SQLite looks at few alerts themselves."""
+"""Rows with the words are few up to here; beyond, SQLite looks at few alerts themselves."""
 _FIRST, _LARGEST = 300, 12_000
-_NARROW = 4_000 * content.POSITIONS
-_SPARE = 1.3
 _LOOKED_AT = 1_000
+_NARROW, _WIDE = 4_000, 250_000
+_SPARE = 1.3
+_BY_INDEX = 4
+"""Going along so many times fewer rows than have a word takes as long as reading the index of words for it."""
+_PATIENCE_MS = 500
+"""So long PostgreSQL may look for words that are frequent, but rare together."""
+
+Rows = Callable[[str, int | None, int, float], tuple[list[int], int]]
+"""From what is searched for, the row to stay below, a number and a time of `time.monotonic`: so many rows that have it,
+the newest first, and the row down to which all were looked at. That is 0, the end, when there are fewer rows, unless
+time was up."""
 
 
 def search(found: Criteria, after: After | None, most: int) -> Found:
@@ -39,23 +48,18 @@ def search(found: Criteria, after: After | None, most: int) -> Found:
         return Found([], False)
     few = leads.sparse(found)
     if connection.vendor == "sqlite":
-        rows = _rows_in_sqlite
         if few is not None:
             return _search_few_in_sqlite(found, few, wanted, after, most)
+        rows: Rows = _rows_in_sqlite
     else:
-        expected = _expected(wanted)
-        rows = _rare_rows_in_postgresql if expected <= RARE else _rows_in_postgresql(expected)
-        if few is not None and expected > RARE:
+        rarest = _rarest(found.texts)
+        if few is not None and rarest > RARE:
             return _search_few_in_postgresql(found, few, wanted, after, most)
+        rows = _rare_rows_in_postgresql if rarest <= RARE else _rows_in_postgresql(rarest)
     below = content.row_of(after.id, 0) if after is not None else None
     if below is None and found.upto is not None:
         below = content.row_of(found.upto + 1, 0)
     return _along(rows, found, wanted, below, most)
-
-
-Rows = Callable[[str, int | None, int], list[int]]
-"""From what is searched for, the row to stay below and a number: so many rows that have it, the newest first; fewer
-only at the end."""
 
 
 def _along(rows: Rows, found: Criteria, wanted: str, below: int | None, most: int) -> Found:
@@ -67,7 +71,7 @@ def _along(rows: Rows, found: Criteria, wanted: str, below: int | None, most: in
     portion = max(most * 3, _FIRST)
     started, looked = time.monotonic(), 0
     while True:
-        got = rows(wanted, below, portion)
+        got, reached = rows(wanted, below, portion, started + SEARCH_SECONDS)
         numbers = list(dict.fromkeys(row // content.POSITIONS for row in got))
         numbers = [number for number in numbers if number not in known]
         known.update(numbers)
@@ -75,74 +79,113 @@ def _along(rows: Rows, found: Criteria, wanted: str, below: int | None, most: in
         ids += [number for number in numbers if number in fitting]
         if len(ids) > most:
             return Found(ids[:most], True)
-        if len(got) < portion:
+        if reached == 0:
             return Found(ids, False)
-        below = got[-1]
         looked += portion
         took = time.monotonic() - started
         # What can still be looked at in time, as fast as it went so far.
         left = int(looked / max(took, 1e-6) * (SEARCH_SECONDS - took))
         if left < _FIRST:
-            return Found(ids, True, below // content.POSITIONS)
-        portion = max(min(portion * 5, left, _LARGEST), _FIRST)
+            return Found(ids, True, reached // content.POSITIONS)
+        below, portion = reached, max(min(portion * 5, left, _LARGEST), _FIRST)
 
 
-def _expected(wanted: str) -> int:
-    """About how many rows have the words, as PostgreSQL's statistics tell without looking."""
-    sql = f"EXPLAIN (FORMAT JSON) SELECT 1 FROM alerts_content WHERE {content.condition()}"  # noqa: S608
+def _rarest(texts: tuple[str, ...]) -> int:
+    """At most about how many rows have the rarest word of some texts, as PostgreSQL's statistics tell without looking.
+
+    What they tell of words together is of no use: words that stand together are expected far too rarely.
+    """
+    each = []
+    for text in texts:
+        *words, last = content.words(text) or [""]
+        each += [*words, f"{last}*" if text.rstrip().endswith("*") else last]
+    each = [content.match((word,)) for word in sorted(set(each) - {"", "*"})[:40]]
+    sql = " UNION ALL ".join([f"SELECT 1 FROM alerts_content WHERE {content.condition()}"] * len(each))  # noqa: S608
     with connection.cursor() as cursor:
-        cursor.execute(sql, [wanted])
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", each)
         plan = cursor.fetchone()[0]
     if isinstance(plan, str):
         plan = json.loads(plan)
-    return int(plan[0]["Plan"]["Plan Rows"])
+    top = plan[0]["Plan"]
+    return min(int(one["Plan Rows"]) for one in (top["Plans"] if len(each) > 1 else [top]))
 
 
-def _rare_rows_in_postgresql(wanted: str, below: int | None, most: int) -> list[int]:
-    """Rows by the index of words: the sum keeps PostgreSQL from walking along the rows to have them in order."""
+def _rare_rows_in_postgresql(wanted: str, below: int | None, most: int, until: float) -> tuple[list[int], int]:
+    """Rows by the index of words: the sum keeps PostgreSQL from going along the rows to have them in order."""
     bound = "" if below is None else " AND rowid < %s"
     sql = f"SELECT rowid FROM alerts_content WHERE {content.condition()}{bound} ORDER BY rowid + 0 DESC LIMIT %s"  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(sql, [wanted, *([] if below is None else [below]), most])
-        return [row[0] for row in cursor.fetchall()]
+        return _reaching([row[0] for row in cursor.fetchall()], most)
 
 
-def _rows_in_postgresql(expected: int) -> Rows:
-    """Rows by windows of numbers from the newest back: within one, PostgreSQL may use the index of words, and pages
-    with old events need not be read. The first is narrow, as words that stand together are expected too rarely; the
-    next are as wide as what was found so far lets expect."""
+def _rows_in_postgresql(rarest: int) -> Rows:
+    """Rows by windows of numbers from the newest back, the first narrow, the next as wide as what was found so far lets
+    expect. So pages with old events are not read for words that are found in new ones. Within a window one goes along
+    the rows, or, where that is faster, by the index of words."""
 
-    def rows(wanted: str, below: int | None, most: int) -> list[int]:
+    def rows(wanted: str, below: int | None, most: int, until: float) -> tuple[list[int], int]:
         found: list[int] = []
-        sql = (
-            f"SELECT rowid FROM alerts_content WHERE {content.condition()} AND rowid < %s AND rowid >= %s"  # noqa: S608
-            " ORDER BY rowid DESC LIMIT %s"
-        )
         with connection.cursor() as cursor:
             cursor.execute("SELECT max(rowid) FROM alerts_content")
             end = (cursor.fetchone()[0] or 0) + 1
             top = start = end if below is None else min(below, end)
-            widest = int(end * most * _SPARE / expected) + content.POSITIONS
-            width = min(widest, _NARROW)
-            while top > 0 and len(found) < most:
-                low = max(top - width, 0)
+            width, tried = _NARROW, False
+            while True:
+                low = max(top - width * content.POSITIONS, 0)
+                # IS TRUE keeps PostgreSQL from the index of words, which it has to read whole.
+                along = "" if width * _BY_INDEX > rarest else " IS TRUE"
+                sql = (
+                    f"SELECT rowid FROM alerts_content WHERE ({content.condition()}){along}"  # noqa: S608
+                    " AND rowid < %s AND rowid >= %s ORDER BY rowid DESC LIMIT %s"
+                )
                 cursor.execute(sql, [wanted, top, low, most - len(found)])
                 found += [row[0] for row in cursor.fetchall()]
                 top = low
-                seen = (start - top) / max(len(found), 0.5) * (most - len(found)) * _SPARE
-                width = max(min(int(seen), width * 8), _NARROW)
-        return found
+                if len(found) >= most:
+                    return found, found[-1]
+                if top == 0:
+                    return found, 0
+                seen = (start - top) / content.POSITIONS
+                rest = int(seen / max(len(found), 0.5) * (most - len(found)) * _SPARE) + 1
+                late = time.monotonic() > until
+                far = late or (rest > _WIDE and seen > 8 * _NARROW)
+                if far and not tried and len(found) / seen * top < GATHERED * content.POSITIONS:
+                    # Frequent words that are rare together: one would go along for long.
+                    tried, more = True, _rest_by_index(wanted, top, most - len(found))
+                    if more is not None:
+                        return _reaching(found + more, most)
+                if late:
+                    return found, top
+                width = min(rest, width * 8, _WIDE)
 
     return rows
 
 
-def _rows_in_sqlite(wanted: str, below: int | None, most: int) -> list[int]:
+def _rest_by_index(wanted: str, top: int, most: int) -> list[int] | None:
+    """The rows below one by the index of words; None when there are too many to be told in time."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = {_PATIENCE_MS}")
+            return _rare_rows_in_postgresql(wanted, top, most, 0.0)[0]
+    except OperationalError as error:
+        if "statement timeout" not in str(error):
+            raise
+        return None
+
+
+def _rows_in_sqlite(wanted: str, below: int | None, most: int, until: float) -> tuple[list[int], int]:
     """Rows as FTS5 gives them in order."""
     bound = "" if below is None else " AND rowid < %s"
     sql = f"SELECT rowid FROM alerts_content WHERE {content.condition()}{bound} ORDER BY rowid DESC LIMIT %s"  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(sql, [wanted, *([] if below is None else [below]), most])
-        return [row[0] for row in cursor.fetchall()]
+        return _reaching([row[0] for row in cursor.fetchall()], most)
+
+
+def _reaching(rows: list[int], most: int) -> tuple[list[int], int]:
+    """Rows, and the last of them when there may be more behind it."""
+    return rows, rows[-1] if len(rows) >= most else 0
 
 
 def _fitting(numbers: Sequence[int], part: Where) -> Iterator[int]:
