@@ -73,9 +73,6 @@ class User(AbstractBaseUser):
         """Whether the role has a capability; what the person sees of it is a matter of units."""
         return self.is_active and capability in CAPABILITIES.get(self.role, frozenset())
 
-    def get_full_name(self) -> str:
-        return self.name
-
 
 def digest(secret: str) -> str:
     """What is kept of a secret of 256 random bits: nothing to guess, so a plain SHA-256 does."""

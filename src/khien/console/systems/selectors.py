@@ -166,11 +166,6 @@ def search_systems(user: User, text: str, limit: int = 5) -> list[InformationSys
     return list(filtered(user, text=text)[:limit])
 
 
-def system_choices(user: User) -> SystemQuerySet:
-    """The active systems a person may choose in a form."""
-    return InformationSystem.objects.visible_to(user).filter(is_active=True)
-
-
 def history_of(user: User, system: InformationSystem, limit: int = 20) -> list[Entry]:
     """What was done to a system, latest first, for those who manage the register or read the trail."""
     if not (user.may("systems.manage") or user.may("audit.view")):

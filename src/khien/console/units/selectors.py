@@ -126,11 +126,6 @@ def above(user: User, unit: Unit) -> list[Unit]:
     return [found[each] for each in ids if each in found]
 
 
-def below_and_self(unit: Unit) -> QuerySet[Unit]:
-    """A unit and all below it, whoever asks."""
-    return Unit.objects.filter(path__startswith=unit.path)
-
-
 def search_units(user: User, text: str, limit: int = 5) -> list[Unit]:
     """Units whose name or code says the words, marks and case aside."""
     if not words_of(text) or not user.may("units.view"):
