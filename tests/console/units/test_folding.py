@@ -18,6 +18,10 @@ from khien.console.accounts.models import User
 from khien.console.accounts.roles import Role
 from khien.console.accounts.selectors import matching as people_matching
 from khien.console.accounts.selectors import people_choices, search_people
+from khien.console.alerts.criteria import criteria
+from khien.console.alerts.exceptions import matching as exceptions_matching
+from khien.console.alerts.language import FilterError, read
+from khien.console.alerts.models import RuleException, SeenRule
 from khien.console.directives import issuing, sessions
 from khien.console.directives.models import Directive, Session, Task
 from khien.console.directives.selectors import search_directives, search_tasks
@@ -49,6 +53,8 @@ def made(province: Province) -> Province:
     open_incident(province.analyst, title=NAME, level=2, unit=unit)
     create_system(province.admin, name=NAME, unit=unit, level=2)
     create_unit(province.admin, code="don-vi", name=NAME, kind=unit.kind, parent=unit)
+    SeenRule.objects.create(rule_id="r-1", title=NAME, level=1)
+    RuleException.objects.create(rule_id="r-1", title=NAME, text="", reason="x", owner=province.analyst, expires_at=due)
     User.objects.create_user("hx@example.vn", name=NAME, unit=unit, role=Role.DUTY_OFFICER)
     return province
 
@@ -63,6 +69,7 @@ LISTS: dict[str, Callable[[Any, Any, str], Any]] = {
     "systems": lambda made, client, text: search_systems(made.analyst, text),
     "units": lambda made, client, text: search_units(made.analyst, text),
     "tree": lambda made, client, text: [each for each in tree(made.analyst, text=text) if each.matches],
+    "exceptions": lambda made, client, text: exceptions_matching(made.analyst, "", text),
     "people": lambda made, client, text: search_people(made.admin, text),
 }
 
@@ -85,6 +92,25 @@ def test_people_and_systems_are_found_by_their_unit_and_signs_by_small_letters(m
     assert not search_directives(made.analyst, "1/qd")
 
 
+def test_rules_are_found_by_a_part_of_their_title_as_lists_are(made):
+    def rules(text: str) -> set[str]:
+        return set(criteria(read(f'rule:"{text}"'), made.analyst).among["rule_id"])
+
+    for text in ("HOP", "đột xuất", "dot xuat", "ve su co", "Sự cố"):
+        assert rules(text) == {text, "r-1"}
+    assert rules("su co hop") == {"su co hop"}
+
+
+def test_units_systems_and_people_are_called_by_their_whole_name_in_the_filter_of_alerts(made):
+    unit, system = Unit.objects.get(code="don-vi"), InformationSystem.objects.get()
+    for text in (NAME, NAME.upper(), "hop dot xuat ve su co"):
+        assert criteria(read(f'unit:"{text}"'), made.analyst).among == {"unit_id": {unit.pk}}
+        assert criteria(read(f'system:"{text}"'), made.analyst).among == {"system_id": {system.pk}}
+        assert criteria(read(f'owner:"{text}"'), made.analyst).among == {"owner_id": {User.objects.get(name=NAME).pk}}
+        with pytest.raises(FilterError):
+            criteria(read(f'unit:"{text[:-1]}"'), made.analyst)
+
+
 def test_what_is_changed_is_found_by_its_new_text_only(made):
     people.change_person(made.admin, made.health.pk, 1, {"name": "Đặng Thị Ẩn"})
     assert search_people(made.admin, "dang thi an") == [made.health]
@@ -93,8 +119,8 @@ def test_what_is_changed_is_found_by_its_new_text_only(made):
 
 def test_rows_of_before_are_filled_in(made):
     models = {"units": ["unit"], "accounts": ["user"], "systems": ["informationsystem"], "incidents": ["incident"]}
-    models["directives"] = ["directive", "session", "task"]
-    kinds = [Unit, User, InformationSystem, Incident, Directive, Session, Task]
+    models |= {"directives": ["directive", "session", "task"], "alerts": ["seenrule", "ruleexception"]}
+    kinds = [Unit, User, InformationSystem, Incident, Directive, Session, Task, SeenRule, RuleException]
     assert {model for model in apps.get_models() if any(isinstance(f, FoldedField) for f in model._meta.fields)} == set(
         kinds
     )

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -18,7 +18,9 @@ from khien.console.alerts.language import Query, Term
 from khien.console.alerts.models import Level, SeenRule, Status, Verdict
 from khien.console.incidents.models import Incident
 from khien.console.systems.models import InformationSystem
+from khien.console.units.folding import saying
 from khien.console.units.models import Unit
+from khien.console.units.naming import fold
 from khien.console.units.scoping import scope_ids
 
 STATUSES = {"new": Status.NEW, "in_progress": Status.IN_PROGRESS, "closed": Status.CLOSED}
@@ -27,6 +29,7 @@ VERDICTS = {"none": "", **{value: value for value in Verdict.values if value}}
 MOST_RULES = 2_000
 MOST_NAMES = 300
 NOTHING: frozenset[Any] = frozenset()
+M = TypeVar("M", bound=Model)
 _SPAN = re.compile(r"(\d{1,5})(m|h|d|w)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _KINDS = ("host", "user", "ip", "domain", "hash")
@@ -106,6 +109,12 @@ def _chosen(column: str, words: dict[str, Any]) -> Callable[[Criteria, Term, Use
     return read
 
 
+def _called(rows: QuerySet[M], value: str, *names: str) -> list[M]:
+    """The rows (at most 50) one of whose fields is the value, marks and case aside."""
+    wanted = fold(value)
+    return [row for row in rows.filter(saying(value)) if wanted in {fold(getattr(row, name)) for name in names}][:50]
+
+
 def _unit(found: Criteria, term: Term, user: User, now: datetime) -> Criteria:
     """A unit with those below it, after `=` the unit alone; by code, name or short name."""
     ids: set[int | None] = set()
@@ -114,15 +123,14 @@ def _unit(found: Criteria, term: Term, user: User, now: datetime) -> Criteria:
             ids.add(None)
             continue
         alone, value = value.startswith("="), value.removeprefix("=")
-        known = Q(code__iexact=value) | Q(name__iexact=value) | Q(short_name__iexact=value)
-        units = list(Unit.objects.visible_to(user).filter(known).values_list("id", "path")[:50])
+        units = _called(Unit.objects.visible_to(user), value, "code", "name", "short_name")
         if not units:
             raise term.error(_("There is no unit “%(value)s”.") % {"value": value})
-        for pk, path in units:
+        for unit in units:
             if alone:
-                ids.add(pk)
+                ids.add(unit.pk)
                 continue
-            ids.update(Unit.objects.visible_to(user).filter(path__startswith=path).values_list("id", flat=True))
+            ids.update(Unit.objects.visible_to(user).filter(path__startswith=unit.path).values_list("id", flat=True))
     return _narrow(found, term, "unit_id", ids)
 
 
@@ -132,14 +140,10 @@ def _system(found: Criteria, term: Term, user: User, now: datetime) -> Criteria:
         if value.lower() == "none":
             ids.add(None)
             continue
-        known = (
-            InformationSystem.objects.visible_to(user)
-            .filter(Q(code__iexact=value) | Q(name__iexact=value))
-            .values_list("id", flat=True)[:50]
-        )
+        known = _called(InformationSystem.objects.visible_to(user), value, "code", "name")
         if not known:
             raise term.error(_("There is no system “%(value)s”.") % {"value": value})
-        ids.update(known)
+        ids.update(each.pk for each in known)
     return _narrow(found, term, "system_id", ids)
 
 
@@ -149,11 +153,10 @@ def _owner(found: Criteria, term: Term, user: User, now: datetime) -> Criteria:
         if value.lower() in ("me", "none"):
             ids.add(user.pk if value.lower() == "me" else None)
             continue
-        known = User.objects.visible_to(user).filter(Q(email__iexact=value) | Q(name__iexact=value))
-        people = list(known.values_list("id", flat=True)[:50])
+        people = _called(User.objects.visible_to(user), value, "email", "name")
         if not people:
             raise term.error(_("There is nobody “%(value)s”; write me, none, a name or an e-mail.") % {"value": value})
-        ids.update(people)
+        ids.update(each.pk for each in people)
     return _narrow(found, term, "owner_id", ids)
 
 
@@ -173,10 +176,10 @@ def _incident(found: Criteria, term: Term, user: User, now: datetime) -> Criteri
 
 
 def _rule(found: Criteria, term: Term, user: User, now: datetime) -> Criteria:
-    """By the rule's id, or by a part of its title."""
+    """By the rule's id, or by a part of its title, marks and case aside."""
     ids: set[str] = set()
     for value in term.values:
-        known = SeenRule.objects.filter(Q(rule_id=value) | Q(title__icontains=value))
+        known = SeenRule.objects.filter(Q(rule_id=value) | Q(folded__contains=fold(value)))
         ids.add(value)
         ids.update(known.values_list("rule_id", flat=True)[:MOST_RULES])
     return _narrow(found, term, "rule_id", ids)

@@ -29,6 +29,7 @@ from khien.console.alerts.rule_index import KnownRule, RuleIndex
 from khien.console.audit.services import record
 from khien.console.concurrency import Changed, locked
 from khien.console.notifications.services import notify
+from khien.console.units.folding import saying
 from khien.console.units.scoping import scope_ids
 from khien.flow.settings import EXCEPTIONS
 
@@ -279,7 +280,7 @@ def similar(user: User, rule_id: str) -> QuerySet[RuleException]:
 
 
 def matching(user: User, state: str, words: str) -> QuerySet[RuleException]:
-    """The exceptions a person sees, by state (`active`, `soon`, `ended`, "" for all) and words in title or rule."""
+    """The exceptions a person sees, by state (`active`, `soon`, `ended`, "" for all) and words they say."""
     rows = RuleException.objects.visible_to(user).select_related("owner", "ended_by", "alert")
     now = timezone.now()
     if state == "active":
@@ -288,6 +289,4 @@ def matching(user: User, state: str, words: str) -> QuerySet[RuleException]:
         rows = rows.filter(ended_at=None, expires_at__gt=now, expires_at__lte=now + REMIND_BEFORE)
     elif state == "ended":
         rows = rows.filter(Q(ended_at__isnull=False) | Q(expires_at__lte=now))
-    for word in words.split()[:8]:
-        rows = rows.filter(Q(title__icontains=word) | Q(rule_id__icontains=word) | Q(reason__icontains=word))
-    return rows
+    return rows.filter(saying(words))

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from khien.console.units.folding import FoldedField
 from khien.console.units.scoping import UnitScopedQuerySet, scope_ids
 
 if TYPE_CHECKING:
@@ -225,6 +226,7 @@ class SeenRule(models.Model):
     title = models.CharField(max_length=300)
     level = models.PositiveSmallIntegerField(choices=Level.choices)
     tags = models.JSONField(default=list)
+    folded = FoldedField("title")
     seen_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -314,6 +316,7 @@ class RuleException(models.Model):
     ended_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     reminded_at = models.DateTimeField(null=True)
     preview = models.JSONField(default=dict)
+    folded = FoldedField("title", "rule_id", "reason")
     version = models.PositiveIntegerField(default=1)
 
     objects = RuleExceptionQuerySet.as_manager()

@@ -26,7 +26,7 @@ from khien.console.alerts.models import Level, SeenRule
 from khien.console.directives.selectors import search_directives, search_tasks
 from khien.console.incidents.selectors import search_incidents
 from khien.console.systems.selectors import search_systems
-from khien.console.units.naming import says, words_of
+from khien.console.units.folding import saying
 from khien.console.units.selectors import search_units
 
 SHORTEST = 2
@@ -66,9 +66,7 @@ def _alerts(user: User, text: str, most: int) -> list[Hit]:
     ids: list[int] = []
     for form in dict.fromkeys((text, text.lower(), text.upper())):
         ids += scanning.find(replace(seen, prefix=form), most=most).ids
-    words = words_of(text)
-    titles = SeenRule.objects.order_by("-seen_at").values_list("rule_id", "title")[:5000]
-    rules = [rule for rule, title in titles if says(words, title)][:50]
+    rules = list(SeenRule.objects.filter(saying(text)).order_by("-seen_at").values_list("rule_id", flat=True)[:50])
     if rules and len(ids) < most:
         ids += scanning.find(seen.within("rule_id", rules), most=most).ids
     found = alert_rows(list(dict.fromkeys(ids))[:most], user)

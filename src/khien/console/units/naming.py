@@ -19,12 +19,6 @@ def code_of(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", fold(name)).strip("-")[:60]
 
 
-def says(words: list[str], *texts: str) -> bool:
-    """Whether texts together contain each of some folded words."""
-    where = " ".join(fold(text) for text in texts if text)
-    return all(word in where for word in words)
-
-
 def words_of(text: str) -> list[str]:
     """The folded words of what somebody searches."""
     return fold(text[:200]).split()[:8]
