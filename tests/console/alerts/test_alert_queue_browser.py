@@ -171,7 +171,14 @@ def test_on_a_phone_one_row_of_buttons_stands_over_the_list_and_a_menu_has_the_r
     for box in boxes:
         assert heading["y"] < box["y"] + box["height"] / 2 < heading["y"] + heading["height"]
         assert box["x"] + box["width"] <= 390
-    page.locator("[aria-controls=queue-rest]").click()
+    more = page.locator("[aria-controls=queue-rest]")
+    for close in (lambda: page.keyboard.press("Escape"), lambda: page.locator("h1").click()):
+        more.click()
+        expect(rest).to_have_class("queue-rest collapse show")  # it has come to rest
+        close()
+        expect(rest).to_be_hidden()
+        expect(more).to_have_attribute("aria-expanded", "false")
+    more.click()
     expect(rest).to_be_visible()
     rest.locator("[data-bs-toggle=dropdown]").first.click()
     rest.locator(".dropdown-menu.show .dropdown-item").nth(1).click()

@@ -280,6 +280,19 @@ if (queue) {
     if (choice) { event.preventDefault(); choice.checked = true; choice.focus(); if (choice.value === "false_positive") $("[name=reason]", form).focus(); }
   });
 
+  /* The menu that a phone has for the rest of the buttons closes as menus do: by Escape, and by a click outside. */
+  const more = $("[aria-controls=queue-rest]");
+  const moreOpen = () => $("#queue-rest").classList.contains("show");
+  document.addEventListener("click", (event) => {
+    if (moreOpen() && !event.target.closest("#queue-rest, [aria-controls=queue-rest]")) more.click();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !moreOpen() || $("dialog[open]")) return;
+    event.preventDefault();
+    more.click();
+    more.focus();
+  });
+
   /* Keys */
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
