@@ -11,6 +11,7 @@ from django.core import mail as outbox
 from django.core.exceptions import ValidationError
 from django.test import Client
 from django.utils import timezone
+from django.utils.translation import override
 
 from khien.console.accounts import invitations, keys, mail, people, selectors
 from khien.console.accounts.access import Forbidden
@@ -84,6 +85,43 @@ def test_who_may_invite_whom(province) -> None:
     province.health.save()
     with pytest.raises(province.units["xa-mau"].DoesNotExist):
         invitations.invite(province.health, "a@example.vn", "A", province.units["xa-mau"], "auditor")
+
+
+@pytest.fixture
+def local_admin(province) -> User:
+    """An administrator who sees the department of health and what is below it alone."""
+    User.objects.filter(pk=province.health.pk).update(role="administrator")
+    return User.objects.get(pk=province.health.pk)
+
+
+def test_an_invitation_into_a_unit_one_does_not_see_stays_open(province, local_admin) -> None:
+    made, first = invite(province)
+    own, second = invitations.invite(local_admin, "moi@example.vn", "M", province.units["so-y-te"], "duty_officer")
+    assert invitations.find(token_of(first)) == made
+    assert invitations.find(token_of(second)) == own
+    user = invitations.accept(token_of(first), "kiên trì ngựa pin")
+    assert user.unit == province.units["xa-mau"]
+    with pytest.raises(ValidationError):
+        invitations.accept(token_of(second), "kiên trì ngựa pin")
+
+
+def test_an_invitation_that_another_replaces_is_revoked_in_the_trail(province, local_admin) -> None:
+    own, _link = invitations.invite(local_admin, "moi@example.vn", "M", province.units["so-y-te"], "duty_officer")
+    invite(province)
+    own.refresh_from_db()
+    assert own.state == "revoked"
+    assert Entry.objects.get(action="invitation.revoke").target_id == str(own.pk)
+
+
+def test_whose_an_e_mail_is_is_told_only_to_who_sees_the_person_and_trying_is_kept(province, local_admin) -> None:
+    for email, said, kept in (
+        (province.hospital.email, "Somebody has an account", 0),
+        (province.commune.email, "This e-mail cannot be used here", 1),
+    ):
+        with override("en"), pytest.raises(ValidationError, match=said):
+            invitations.invite(local_admin, email, "A", province.units["so-y-te"], "auditor")
+        assert Entry.objects.filter(action="user.refuse_keys", actor=local_admin).count() == kept
+    assert Entry.objects.get(action="user.refuse_keys").after["keys"] == [province.commune.email]
 
 
 def test_an_invitation_of_somebody_let_go_opens_nothing(province) -> None:

@@ -21,7 +21,9 @@ from khien.console.units.models import Unit
 def invite(by: User, email: str, name: str, unit: Unit, role: str, title: str = "") -> tuple[Invitation, str]:
     """An invitation, and the link that takes it up, which is mailed too and never to be had again.
 
-    Raises ValidationError when somebody has an account with that e-mail.
+    Open ones of the same e-mail that `by` sees are revoked; others stay: whichever link is taken up first makes the
+    account. Raises ValidationError when somebody has an account with that e-mail, who is not told of to one who does
+    not see them; that it was tried is kept.
     """
     demand(by, "users.manage")
     email = User.objects.normalize_email(email).strip().lower()
@@ -31,24 +33,27 @@ def invite(by: User, email: str, name: str, unit: Unit, role: str, title: str = 
         unit = Unit.objects.visible_to(by).get(pk=unit.pk)
         if not unit.is_active:
             raise ValidationError({"unit": _("This unit is no longer active.")})
-        if User.objects.filter(email=email).exists():
+        if not User.objects.filter(email=email).exists():
+            for earlier in Invitation.objects.visible_to(by).open().filter(email=email).select_for_update(of=("self",)):
+                _revoke(by, earlier)
+            invitation = Invitation(
+                email=email,
+                name=name.strip(),
+                title=title.strip(),
+                unit=unit,
+                role=role,
+                token=digest(token),
+                invited_by=by,
+                expires_at=timezone.now() + Invitation.LASTS,
+            )
+            invitation.full_clean(exclude=["user"])
+            invitation.save()
+            record(by, "user.invite", invitation, after={"email": email, "unit": str(unit), "role": role})
+            return invitation, _send(invitation, token)
+        if User.objects.visible_to(by).filter(email=email).exists():
             raise ValidationError({"email": _("Somebody has an account with this e-mail.")})
-        Invitation.objects.open().filter(email=email).update(revoked_at=timezone.now())
-        invitation = Invitation(
-            email=email,
-            name=name.strip(),
-            title=title.strip(),
-            unit=unit,
-            role=role,
-            token=digest(token),
-            invited_by=by,
-            expires_at=timezone.now() + Invitation.LASTS,
-        )
-        invitation.full_clean(exclude=["user"])
-        invitation.save()
-        record(by, "user.invite", invitation, after={"email": email, "unit": str(unit), "role": role})
-        link = _send(invitation, token)
-    return invitation, link
+        record(by, "user.refuse_keys", after={"keys": [email], "count": 1})
+    raise ValidationError({"email": _("This e-mail cannot be used here: choose another.")})
 
 
 def invite_again(by: User, invitation: Invitation) -> str:
@@ -68,10 +73,7 @@ def revoke(by: User, invitation: Invitation) -> None:
     """The link opens nothing any more."""
     demand(by, "users.manage")
     with transaction.atomic():
-        held = _held(by, invitation)
-        held.revoked_at = timezone.now()
-        held.save(update_fields=["revoked_at"])
-        record(by, "invitation.revoke", held)
+        _revoke(by, _held(by, invitation))
 
 
 def find(token: str) -> Invitation | None:
@@ -105,6 +107,12 @@ def accept(token: str, password: str, *, name: str = "", phone: str = "", langua
         held.save(update_fields=["used_at", "user"])
         record(user, "user.join", user, after={"email": user.email, "role": user.role, "unit": str(user.unit)})
     return user
+
+
+def _revoke(by: User, held: Invitation) -> None:
+    held.revoked_at = timezone.now()
+    held.save(update_fields=["revoked_at"])
+    record(by, "invitation.revoke", held)
 
 
 def _held(by: User, invitation: Invitation) -> Invitation:
