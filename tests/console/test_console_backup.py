@@ -25,10 +25,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from khien.console.accounts.models import User
 from khien.console.audit.anchors import drop_anchor
 from khien.console.audit.services import record
-from khien.console.files.services import store
+from khien.console.files.services import keep, received
 user = User.objects.get()
 for number in range({first}, {last}):
-    stored = store(SimpleUploadedFile(f"file-{{number}}.bin", f"evidence {{number}}".encode() * 1000), user)
+    upload = SimpleUploadedFile(f"file-{{number}}.bin", f"evidence {{number}}".encode() * 1000)
+    with received([upload]) as (arrived,):
+        stored = keep(arrived, user)
     record(user, "file.upload", stored, after={{"sha256": stored.sha256}})
 drop_anchor()
 """

@@ -59,6 +59,23 @@ def test_a_task_goes_from_sent_to_done(province, task):
     assert told("task.done") == {"health"}
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"files": ["a", ""]}, {"version": 1}, {"by": "commune"}, {"text": " "}, {"files": ["a"] * 21}]
+)
+def test_nothing_of_a_refused_report_s_files_stays_on_the_disk(province, task, settings, tmp_path, wrong):
+    settings.DATA = tmp_path
+    handling.accept(province.health, task.pk, 1)
+    told = {"text": "Xong", "files": ["a"], "version": 2, "by": "health", **wrong}
+    files = [SimpleUploadedFile(f"{place}.txt", body.encode()) for place, body in enumerate(told["files"])]
+    by = getattr(province, told["by"])
+    refusals = (ValidationError, Changed, Task.DoesNotExist)
+    with pytest.raises(refusals):
+        handling.report(by, task.pk, told["version"], text=told["text"], percent=50, files=files)
+    with pytest.raises(refusals):
+        handling.finish(by, task.pk, told["version"], text=told["text"], files=files)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_what_is_sent_back_has_its_last_progress_and_may_be_overdue_at_once(province, task):
     by = province.health
     handling.accept(by, task.pk, 1)

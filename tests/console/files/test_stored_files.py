@@ -20,6 +20,7 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile, UploadedFile
 from django.utils import translation
 
+from khien.console.accounts.models import User
 from khien.console.chores import all_chores
 from khien.console.files import services
 from khien.console.files.models import StoredFile
@@ -39,6 +40,11 @@ def _upload(content: bytes, name: str = "log.txt", content_type: str = "text/pla
     return upload
 
 
+def _store(upload: UploadedFile, by: User | None, **most: int) -> StoredFile:
+    with services.received([upload], **most) as (arrived,):
+        return services.keep(arrived, by)
+
+
 def _lying(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
@@ -56,7 +62,7 @@ class Made(UploadedFile):
 
 @pytest.mark.django_db
 def test_a_file_lies_under_its_hash_and_cannot_be_written(own_folder: Path, province) -> None:
-    stored = services.store(_upload(b"hello"), province.analyst)
+    stored = _store(_upload(b"hello"), province.analyst)
     digest = hashlib.sha256(b"hello").hexdigest()
     assert (stored.sha256, stored.size, stored.name) == (digest, 5, "log.txt")
     assert _lying(own_folder) == [own_folder / digest[:2] / digest]
@@ -66,7 +72,7 @@ def test_a_file_lies_under_its_hash_and_cannot_be_written(own_folder: Path, prov
 
 @pytest.mark.django_db
 def test_equal_content_lies_once_and_each_upload_keeps_its_name(own_folder: Path) -> None:
-    first, second = services.store(_upload(b"same", "a"), None), services.store(_upload(b"same", "b"), None)
+    first, second = _store(_upload(b"same", "a"), None), _store(_upload(b"same", "b"), None)
     assert (first.sha256, first.name, second.name) == (second.sha256, "a", "b")
     assert len(_lying(own_folder)) == 1
 
@@ -74,7 +80,7 @@ def test_equal_content_lies_once_and_each_upload_keeps_its_name(own_folder: Path
 @pytest.mark.django_db
 def test_an_empty_file_is_refused(own_folder: Path) -> None:
     with pytest.raises(ValidationError, match="empty"):
-        services.store(_upload(b""), None)
+        _store(_upload(b""), None)
     assert _lying(own_folder) == []
     assert not StoredFile.objects.exists()
 
@@ -90,7 +96,7 @@ def test_a_file_beyond_the_limit_is_refused_before_it_is_all_read(own_folder: Pa
             yield b"x" * 1024
 
     with pytest.raises(ValidationError, match="larger"):
-        services.store(Made(pieces()), None, most=10 * 1024)
+        _store(Made(pieces()), None, most=10 * 1024)
     assert read == 11
     assert _lying(own_folder) == []
 
@@ -98,7 +104,7 @@ def test_a_file_beyond_the_limit_is_refused_before_it_is_all_read(own_folder: Pa
 @pytest.mark.django_db
 def test_a_huge_file_is_kept_and_sent_in_pieces(own_folder: Path) -> None:
     piece = os.urandom(1 << 20)
-    stored = services.store(Made(piece for _ in range(48)), None)
+    stored = _store(Made(piece for _ in range(48)), None)
     assert stored.size == 48 << 20
     response = services.download(stored)
     sizes = [len(each) for each in response.streaming_content]
@@ -115,7 +121,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(own_folder: Path, failure: Bas
         raise failure
 
     with pytest.raises(type(failure)):
-        services.store(Made(pieces()), None)
+        _store(Made(pieces()), None)
     assert _lying(own_folder) == []
     assert not StoredFile.objects.exists()
 
@@ -127,7 +133,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(own_folder: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(ValidationError, match="no room"):
-        services.store(Made(pieces()), None)
+        _store(Made(pieces()), None)
     assert _lying(own_folder) == []
 
 
@@ -138,13 +144,14 @@ def test_a_killed_process_leaves_no_half_file_under_a_hash(tmp_path: Path) -> No
         os.environ["DJANGO_SETTINGS_MODULE"] = "khien.console.settings"
         django.setup()
         from django.core.files.uploadedfile import UploadedFile
-        from khien.console.files.services import store
+        from khien.console.files.services import received
         class Endless(UploadedFile):
             def chunks(self, chunk_size=None):
                 yield b"x" * 100_000
                 print("half", flush=True)
                 sys.stdin.read()
-        store(Endless(None, "a", "b"), None)
+        with received([Endless(None, "a", "b")]):
+            pass
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
@@ -165,7 +172,7 @@ def test_a_killed_process_leaves_no_half_file_under_a_hash(tmp_path: Path) -> No
 def test_the_worker_clears_parts_and_nothing_else(own_folder: Path) -> None:
     chore = next(each for each in all_chores() if each.name == "files.clear_parts")
     assert chore.run() == 0  # there is no folder yet
-    stored = services.store(_upload(b"kept"), None)
+    stored = _store(_upload(b"kept"), None)
     old = own_folder / ".0123.part"
     old.write_bytes(b"x")
     for path in (old, services.path_of(stored.sha256)):
@@ -207,7 +214,7 @@ def test_hostile_names_become_harmless(given: str, kept: str) -> None:
     ],
 )
 def test_nothing_uploaded_is_ever_shown(name: str, content_type: str, content: bytes) -> None:
-    response = services.download(services.store(_upload(content, name, content_type), None))
+    response = services.download(_store(_upload(content, name, content_type), None))
     assert response["Content-Type"] == "application/octet-stream"
     assert response["Content-Disposition"].startswith("attachment")
     assert response["X-Content-Type-Options"] == "nosniff"
@@ -218,14 +225,14 @@ def test_nothing_uploaded_is_ever_shown(name: str, content_type: str, content: b
 
 @pytest.mark.django_db
 def test_a_name_in_any_writing_arrives_in_the_header() -> None:
-    response = services.download(services.store(_upload(b"x", 'báo "cáo".txt'), None))
+    response = services.download(_store(_upload(b"x", 'báo "cáo".txt'), None))
     assert response["Content-Disposition"] == "attachment; filename*=utf-8''b%C3%A1o%20_c%C3%A1o_.txt"
     response.close()
 
 
 @pytest.mark.django_db
 def test_changed_or_lost_bytes_are_found(own_folder: Path) -> None:
-    stored = services.store(_upload(b"as it was"), None)
+    stored = _store(_upload(b"as it was"), None)
     assert services.is_intact(stored)
     path = services.path_of(stored.sha256)
     path.chmod(0o640)
@@ -237,7 +244,7 @@ def test_changed_or_lost_bytes_are_found(own_folder: Path) -> None:
 
 @pytest.mark.django_db
 def test_what_is_known_of_a_file_never_changes() -> None:
-    stored = services.store(_upload(b"x"), None)
+    stored = _store(_upload(b"x"), None)
     stored.name = "other"
     with pytest.raises(TypeError):
         stored.save()

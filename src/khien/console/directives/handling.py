@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,7 +32,7 @@ from khien.console.directives.models import (
 )
 from khien.console.directives.rights import checkers, demand_checks, demand_handles, handles
 from khien.console.directives.tasks import demand_assignable, fields_of, step, tell, write_timeline
-from khien.console.files.services import store
+from khien.console.files.services import Received, keep, received
 
 MOST_FILES = 20
 MOST_BYTES = 100 << 20
@@ -111,40 +111,41 @@ def assign(by: User, pk: int, version: int | None, assignee: User | None) -> Tas
     return task
 
 
-@transaction.atomic
 def report(
     by: User, pk: int, version: int | None, *, text: str, percent: int, files: Iterable[UploadedFile] = ()
 ) -> Task:
     """Report progress, in words and per cent, with files."""
-    task = held(by, pk, version, [TaskState.ACCEPTED])
-    demand_handles(by, task)
-    if not text.strip():
-        raise ValidationError({"text": _("Say what was done.")})
-    if not 0 <= percent <= 100:
-        raise ValidationError({"percent": _("Progress is between 0 and 100 per cent.")})
-    before = fields_of(task)
-    task.progress = percent
-    made = step(by, task, StepKind.PROGRESS, text, data={"percent": percent})
-    _hand_in(by, made, files)
-    finish_step(by, task, "report", before)
+    with _arriving(by, files) as arrived, transaction.atomic():
+        task = held(by, pk, version, [TaskState.ACCEPTED])
+        demand_handles(by, task)
+        if not text.strip():
+            raise ValidationError({"text": _("Say what was done.")})
+        if not 0 <= percent <= 100:
+            raise ValidationError({"percent": _("Progress is between 0 and 100 per cent.")})
+        before = fields_of(task)
+        task.progress = percent
+        made = step(by, task, StepKind.PROGRESS, text, data={"percent": percent})
+        finish_step(by, task, "report", before)
+        _hand_in(by, made, arrived)
     return task
 
 
-@transaction.atomic
 def finish(by: User, pk: int, version: int | None, *, text: str, files: Iterable[UploadedFile] = ()) -> Task:
     """Report the task finished; it then waits for a check."""
-    task = held(by, pk, version, [TaskState.ACCEPTED])
-    demand_handles(by, task)
-    if not text.strip():
-        raise ValidationError({"text": _("Say what was done.")})
-    before, was = fields_of(task), kept(task)
-    task.state, task.progress = TaskState.FINISHED, 100
-    task.finished_at, task.finished_by = timezone.now(), by
-    task.wanted_due_at, task.sent_back = None, False
-    _hand_in(by, step(by, task, StepKind.FINISHED, text, before=was), files)
-    finish_step(by, task, "finish", before)
-    write_timeline(by, task, FINISHED)
-    tell(task, checkers(task), "task.finished", FINISHED, besides=by)
+    with _arriving(by, files) as arrived, transaction.atomic():
+        task = held(by, pk, version, [TaskState.ACCEPTED])
+        demand_handles(by, task)
+        if not text.strip():
+            raise ValidationError({"text": _("Say what was done.")})
+        before, was = fields_of(task), kept(task)
+        task.state, task.progress = TaskState.FINISHED, 100
+        task.finished_at, task.finished_by = timezone.now(), by
+        task.wanted_due_at, task.sent_back = None, False
+        made = step(by, task, StepKind.FINISHED, text, before=was)
+        finish_step(by, task, "finish", before)
+        write_timeline(by, task, FINISHED)
+        tell(task, checkers(task), "task.finished", FINISHED, besides=by)
+        _hand_in(by, made, arrived)
     return task
 
 
@@ -220,12 +221,21 @@ def _chosen(by: User, pks: Iterable[int], states: Collection[str]) -> list[Task]
     return [task for task in found if handles(by, task)]
 
 
-def _hand_in(by: User, made: TaskStep, files: Iterable[UploadedFile]) -> None:
+@contextlib.contextmanager
+def _arriving(by: User, files: Iterable[UploadedFile]) -> Iterator[list[Received]]:
+    """Files to hand in, hashed and written before the task is held: who waits for it does not wait for them."""
+    demand(by, "tasks.work")
     uploads = list(files)
     if len(uploads) > MOST_FILES:
         raise ValidationError({"files": _("At most %(n)s files at once.") % {"n": MOST_FILES}})
-    for upload in uploads:
-        TaskStepFile.objects.create(step=made, stored=store(upload, by, most=MOST_BYTES))
+    with received(uploads, most=MOST_BYTES) as arrived:
+        yield arrived
+
+
+def _hand_in(by: User, made: TaskStep, arrived: Iterable[Received]) -> None:
+    """The last thing of a step, so that nothing of one that is refused stays on the disk."""
+    for upload in arrived:
+        TaskStepFile.objects.create(step=made, stored=keep(upload, by))
 
 
 ASSIGNED = gettext_noop("A task of %(unit)s was handed to you: %(task)s")

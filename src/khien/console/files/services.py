@@ -81,12 +81,6 @@ def keep(upload: Received, by: User | None) -> StoredFile:
     )
 
 
-def store(upload: UploadedFile, by: User | None, *, most: int = MOST_BYTES) -> StoredFile:
-    """Receive an upload and keep it. Raises ValidationError as `received` does."""
-    with received([upload], most=most) as (arrived,):
-        return keep(arrived, by)
-
-
 def _receive(upload: UploadedFile, most: int) -> Received:
     place, name = folder(), upload.name or ""
     part = place / f".{uuid.uuid4().hex}.part"

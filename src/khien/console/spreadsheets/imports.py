@@ -19,7 +19,7 @@ from khien.console.accounts.models import User
 from khien.console.audit.models import Entry
 from khien.console.audit.services import hold_trail, record
 from khien.console.concurrency import locked
-from khien.console.files.services import open_file, store
+from khien.console.files.services import keep, open_file, received
 from khien.console.spreadsheets.importers import Column, Importer, Known, importers, shown, text
 from khien.console.spreadsheets.models import Import
 from khien.console.spreadsheets.reading import MOST_BYTES, Sheet, column_name, read
@@ -97,8 +97,9 @@ def stage(by: User, name: str, upload: UploadedFile) -> Import:
     importer = importer_of(by, name)
     read(upload.file)
     upload.seek(0)
-    with transaction.atomic():
-        stored = store(upload, by, most=MOST_BYTES)
+    with received([upload], most=MOST_BYTES) as (arrived,), transaction.atomic():
+        hold_trail()
+        stored = keep(arrived, by)
         staged = Import.objects.create(importer=importer.name, file=stored, by=by)
         record(by, "import.upload", staged, after={"importer": name, "file": stored.name, "sha256": stored.sha256})
     return staged
