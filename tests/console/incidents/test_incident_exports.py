@@ -309,3 +309,10 @@ def test_an_export_makes_a_bounded_number_of_queries(province, whole, an_alert, 
             evidence.hand_over(province.analyst, whole.evidence.get().pk, to="x", reason="y")
         with django_assert_max_num_queries(30):
             exports.incident_content(province.analyst2, whole)
+
+
+def test_a_system_out_of_sight_is_not_named_beside_an_alert(province, opened, an_alert, a_system):
+    incident = opened(alerts=[an_alert(system=a_system("moved", "xa-mau"))])
+    for person, code in ((province.health, ""), (province.analyst, "moved")):
+        content = json.loads(exports.export_incident(person, incident.pk, "json").body)
+        assert [each["system"] for each in content["alerts"]] == [code]

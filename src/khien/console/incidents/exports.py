@@ -27,6 +27,7 @@ from khien.console.incidents.exports_document import incident_document
 from khien.console.incidents.models import Clock, ClockState, Incident, Indicator
 from khien.console.systems.models import InformationSystem
 from khien.console.units.models import Unit
+from khien.console.units.scoping import sees_unit
 
 FORMAT = "khien-incident/1"
 MOST_ALERTS = 5000
@@ -106,7 +107,7 @@ def incident_content(by: User, incident: Incident, now: datetime | None = None) 
         "team": [person.name for person in incident.team.order_by("name")],
         "clocks": [_clock(clock) for clock in clocks],
         "timeline": [_moment(moment) for moment in selectors.timeline(by, incident)],
-        "alerts": [_alert(alert) for alert in alerts[:MOST_ALERTS]],
+        "alerts": [_alert(by, alert) for alert in alerts[:MOST_ALERTS]],
         "alert_count": alerts.count(),
         "indicators": [_indicator(each) for each in incident.indicators.all()],
         "tasks": [_task(task) for task in tasks_of_incident(by, incident)],
@@ -164,7 +165,8 @@ def _moment(moment: selectors.Moment) -> dict[str, Any]:
     }
 
 
-def _alert(alert: Alert) -> dict[str, Any]:
+def _alert(by: User, alert: Alert) -> dict[str, Any]:
+    system = alert.system if alert.system and sees_unit(by, alert.system.unit_id) else None
     return {
         "key": alert.key,
         "title": alert.title,
@@ -174,7 +176,7 @@ def _alert(alert: Alert) -> dict[str, Any]:
         "verdict": alert.verdict,
         "reason": alert.reason,
         "unit": _unit(alert.unit),
-        "system": alert.system.code if alert.system else "",
+        "system": system.code if system else "",
         "entity_kind": alert.entity_kind,
         "entity": alert.entity_value,
         "count": alert.count,

@@ -14,6 +14,7 @@ from khien.console.alerts.models import Alert, Level
 from khien.console.incidents import catalogue
 from khien.console.incidents.models import Incident, Tlp
 from khien.console.incidents.timeline import demand_past
+from khien.console.units.scoping import sees_unit
 
 PLAIN = (
     "title",
@@ -54,7 +55,9 @@ def from_alerts(user: User, alerts: list[Alert], now: datetime) -> dict[str, Any
         "detected_at": min(alert.arrived_at for alert in alerts),
         "unit": worst.unit_id or user.unit_id,
         "units": sorted(units),
-        "systems": sorted({alert.system_id for alert in alerts if alert.system_id}),
+        "systems": sorted(
+            {alert.system_id for alert in alerts if alert.system and sees_unit(user, alert.system.unit_id)}
+        ),
         "leader": user.pk,
         "classification": rsit if rsit in known else "",
         "working_class": catalogue.working_class_of(rsit) if rsit in known else "other",

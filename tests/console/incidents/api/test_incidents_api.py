@@ -172,6 +172,12 @@ def test_alerts_suggest_an_incident_which_is_opened_as_suggested(province, opene
     assert api("GET", "/incidents/suggested").status_code == 422
 
 
+def test_no_system_out_of_sight_is_suggested(province, an_alert, a_system):
+    alert = an_alert(system=a_system("moved", "xa-mau"))
+    for person, known in ((province.health, []), (province.analyst, [alert.system_id])):
+        assert Api(person)("GET", f"/incidents/suggested?alerts={alert.pk}").json()["systems"] == known
+
+
 def test_reading_an_incident_asks_no_more_with_ten_times_the_rows(
     province, opened, django_assert_max_num_queries, an_alert
 ):
