@@ -15,6 +15,8 @@ from khien.console.accounts.models import User
 from khien.console.accounts.roles import PRIVILEGED, Role
 from khien.console.audit.models import Entry
 from khien.console.directives.models import Directive, Session, Task, TaskState, TaskStep
+from khien.console.exports.models import FileState, MadeFile
+from khien.console.exports.services import folder
 from khien.console.incidents.models import Incident
 from khien.console.sample import codes, province
 from khien.console.sample.clock import at
@@ -22,6 +24,7 @@ from khien.console.systems.models import InformationSystem
 from khien.console.systems.selectors import overlaps, route
 from khien.console.units import subcommittee
 from khien.console.units.models import Unit, UnitKind
+from khien.console.upkeep import jobs
 
 pytestmark = pytest.mark.django_db
 
@@ -78,6 +81,21 @@ def test_the_subcommittee_had_another_chair_before(logins):
     today = timezone.localdate()
     assert subcommittee.sitting_on(today)[0].person == "Trần Văn Mẫu (mẫu)"
     assert subcommittee.sitting_on(today - timedelta(days=200))[0].person == "Đinh Mẫu Vinh (mẫu)"
+
+
+def test_the_worker_makes_its_files(logins):
+    assert set(MadeFile.objects.values_list("state", flat=True)) == {FileState.WAITING}
+    while jobs.work("test"):
+        pass
+    made = MadeFile.objects.all()
+    assert len(made) == 2
+    for each in made:
+        assert (each.state, each.reason) == (FileState.READY, "")
+        assert each.expires_at > timezone.now() + timedelta(days=6)
+    by_name = {each.name.partition("-")[0]: each for each in made}
+    lines = (folder() / by_name["incidents"].place).read_text(encoding="utf-8-sig").splitlines()
+    assert lines[0].startswith("Số,Tiêu đề,")
+    assert len(lines) == 1 + Incident.objects.exclude(status="closed").count()
 
 
 def test_it_is_made_once(logins):

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.utils import translation
+
 from khien.console.accounts.models import User
 from khien.console.directives import checking, handling, issuing, sessions
 from khien.console.directives.models import Directive, Session, Task
 from khien.console.directives.tasks import create_task
+from khien.console.exports.services import ask
 from khien.console.incidents import services as incident_services
 from khien.console.incidents.indicators import add_indicators
 from khien.console.incidents.models import Incident
@@ -26,7 +29,7 @@ Scene = tuple[datetime, Callable[[], None]]
 
 
 def tell(sample: Sample, story: dict[str, Any]) -> None:
-    """Everything of the story, each thing at its time."""
+    """Everything of the story, each thing at its time; the files are asked for now."""
     scenes: list[Scene] = []
     for each in story["sessions"]:
         scenes += _session(sample, each)
@@ -40,6 +43,9 @@ def tell(sample: Sample, story: dict[str, Any]) -> None:
         if moment < sample.day:
             with at(moment):
                 happen()
+    with translation.override("vi"):
+        for each in story["files"]:
+            ask(sample.people[each["by"]], each["address"], each["title"])
 
 
 def _session(sample: Sample, told: dict[str, Any]) -> list[Scene]:
