@@ -214,6 +214,57 @@ def test_a_list_with_a_sensitive_incident_is_refused_to_who_lost_it(province, in
     assert _download(client, made).status_code == 403
 
 
+def _list_of_incidents(person: User, work) -> MadeFile:
+    services.ask(person, reverse("incidents:list") + "?export=csv", "Incidents")
+    work()
+    return MadeFile.objects.get()
+
+
+def test_a_list_with_an_incident_that_became_sensitive_is_refused(province, incident, signed_in, work):
+    client = signed_in(province.health)
+    made = _list_of_incidents(province.health, work)
+    assert incident.number.encode() in _body(_download(client, made))
+    later = Incident.objects.get(pk=incident.pk)
+    later.pk, later.number, later.tlp, later.created_at = None, "SC-2026-9999", Tlp.RED, timezone.now()
+    later.save()
+    assert _download(client, made).status_code == 200
+    Incident.objects.filter(pk=incident.pk).update(tlp=Tlp.RED)
+    assert _download(client, made).status_code == 403
+
+
+def test_what_one_saw_only_while_a_list_was_made_is_refused_afterwards(
+    province, incident, signed_in, work, monkeypatch
+):
+    """Put into the team while the worker is at it, and taken out again later."""
+    Incident.objects.filter(pk=incident.pk).update(tlp=Tlp.RED)
+    ask_again = making.ask_again
+
+    def named_meanwhile(made, by):
+        incident.team.add(province.health)
+        return ask_again(made, by)
+
+    monkeypatch.setattr(making, "ask_again", named_meanwhile)
+    client = signed_in(province.health)
+    made = _list_of_incidents(province.health, work)
+    assert incident.number.encode() in _body(_download(client, made))
+    incident.team.clear()
+    assert _download(client, made).status_code == 403
+
+
+@pytest.mark.parametrize("change", [{"role": Role.AUDITOR}, {"is_active": False}])
+def test_who_loses_rights_while_a_list_is_made_gets_none(province, incident, work, monkeypatch, change):
+    ask_again = making.ask_again
+
+    def lost_meanwhile(made, by):
+        User.objects.filter(pk=by.pk).update(**change)
+        return ask_again(made, by)
+
+    monkeypatch.setattr(making, "ask_again", lost_meanwhile)
+    made = _list_of_incidents(province.health, work)
+    assert (made.state, made.reason) == (FileState.FAILED, Reason.REFUSED)
+    assert list(services.folder().iterdir()) == []
+
+
 @pytest.mark.parametrize("change", [{"role": Role.AUDITOR}, {"unit": "so-y-te"}])
 def test_another_role_or_unit_cannot_save_what_was_made_for_the_former(province, many_mails, signed_in, work, change):
     signed_in(province.admin).get(LONG)

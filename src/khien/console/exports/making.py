@@ -24,7 +24,7 @@ from django_tasks import task
 
 from khien.console.exports.models import FileState, MadeFile, MadeFileQuerySet, Reason
 from khien.console.exports.progress import NotMade, telling
-from khien.console.exports.replay import Refused, ask_again, rights_of
+from khien.console.exports.replay import Refused, ask_again, rights_after, rights_of
 from khien.console.exports.services import KEPT, folder, has_room
 from khien.console.files.services import safe_name
 from khien.console.notifications.services import notify
@@ -50,9 +50,10 @@ def make(pk: int) -> None:
     made = mine.select_related("by").get()
     place = f"{made.pk}-{maker}"
     try:
-        rights = rights_of(made.by)
+        before = rights_of(made.by)
         with telling(_Teller(made)):
             name, size = _keep(ask_again(made, made.by), place)
+        rights = rights_after(made.by, before)
         if not _end(_still(made), made, FileState.READY, place=place, name=name, size=size, rights=rights):
             raise Superseded
     except Superseded:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib.sessions.backends.db import SessionStore
@@ -11,7 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, QueryDict
 from django.http.response import HttpResponseBase
 from django.urls import resolve
-from django.utils import translation
+from django.utils import timezone, translation
 from django_htmx.middleware import HtmxDetails
 
 from khien.console.accounts.models import User
@@ -57,8 +58,8 @@ def ask_again(made: MadeFile, by: User) -> HttpResponseBase:
 
 
 def demand_still(made: MadeFile, by: User) -> None:
-    """Raises Refused where the person may not make the file any more, or saw more when it was made."""
-    if not by.is_active or _lost(made.rights, rights_of(by)):
+    """Raises Refused where the person may not make the file any more, or may not see all that it tells."""
+    if _lost(made.rights, rights_of(by), made.ended_at or made.asked_at):
         raise Refused
     with asking_only():
         try:
@@ -69,13 +70,32 @@ def demand_still(made: MadeFile, by: User) -> None:
 
 
 def rights_of(user: User) -> dict[str, Any]:
-    """What a person sees, to be compared later."""
+    """What a person sees, to be compared later. `hidden`: sensitive incidents kept from them. Raises Refused."""
+    if not user.is_active:
+        raise Refused
     ids = scope_ids(user)
     scope = "all" if ids is None else hashlib.sha256(",".join(map(str, sorted(ids))).encode()).hexdigest()
-    sensitive = Incident.objects.visible_to(user).filter(tlp__in=SENSITIVE).order_by("pk")
-    return {"role": user.role, "scope": scope, "sensitive": list(sensitive.values_list("pk", flat=True))}
+    sensitive = Incident.objects.visible_to(user).filter(tlp__in=SENSITIVE)
+    return {
+        "role": user.role,
+        "scope": scope,
+        "sensitive": sorted(sensitive.values_list("pk", flat=True)),
+        "hidden": sorted(Incident.objects.kept_from(user).values_list("pk", flat=True)),
+    }
 
 
-def _lost(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    changed = (then["role"], then["scope"]) != (now["role"], now["scope"])
-    return changed or not set(then["sensitive"]) <= set(now["sensitive"])
+def rights_after(user: User, before: Mapping[str, Any]) -> dict[str, Any]:
+    """What a person sees once a file is made. Raises Refused where that is less than before it was made."""
+    now = rights_of(User.objects.get(pk=user.pk))
+    if _lost(before, now, timezone.now()):
+        raise Refused
+    return now
+
+
+def _lost(then: Mapping[str, Any], now: Mapping[str, Any], made_at: datetime) -> bool:
+    """Whether a file made with some rights may tell more than a person sees now."""
+    if (then["role"], then["scope"]) != (now["role"], now["scope"]) or set(then["sensitive"]) - set(now["sensitive"]):
+        return True
+    # What became sensitive since then may stand in the file; what was opened after it does not.
+    hidden = set(now["hidden"]) - set(then["hidden"])
+    return Incident.objects.filter(pk__in=hidden, created_at__lte=made_at).exists()

@@ -54,19 +54,31 @@ class IncidentQuerySet(UnitScopedQuerySet["Incident"]):
 
         Sensitive ones: of these only where one is leader, in the team, or opened it, or may see all sensitive ones.
         """
+        found = self._near(user)
+        if not user.may("incidents.sensitive"):
+            found = found.filter(~Q(tlp__in=SENSITIVE) | _named(user) | Q(created_by=user.pk))
+        return found
+
+    def kept_from(self, user: User) -> Self:
+        """Sensitive ones that one would see, were they not sensitive."""
+        seen = Incident.objects.visible_to(user).order_by().values("pk")
+        return self._near(user).filter(tlp__in=SENSITIVE).exclude(pk__in=seen)
+
+    def _near(self, user: User) -> Self:
+        """Those led by or touching a unit one sees, or where one is named, sensitive or not."""
         if not user.is_authenticated or not user.may("incidents.view"):
             return self.none()
-        named = Q(leader=user.pk) | Q(
-            Exists(Incident.team.through.objects.filter(incident_id=OuterRef("pk"), user_id=user.pk))
-        )
-        found = self.all()
         ids = scope_ids(user)
-        if ids is not None:
-            touched = Incident.units.through.objects.filter(incident_id=OuterRef("pk"), unit_id__in=ids)
-            found = found.filter(Q(unit_id__in=ids) | Q(Exists(touched)) | named)
-        if not user.may("incidents.sensitive"):
-            found = found.filter(~Q(tlp__in=SENSITIVE) | named | Q(created_by=user.pk))
-        return found
+        if ids is None:
+            return self.all()
+        touched = Incident.units.through.objects.filter(incident_id=OuterRef("pk"), unit_id__in=ids)
+        return self.filter(Q(unit_id__in=ids) | Q(Exists(touched)) | _named(user))
+
+
+def _named(user: User) -> Q:
+    """That one leads an incident or is in its team."""
+    team = Incident.team.through.objects.filter(incident_id=OuterRef("pk"), user_id=user.pk)
+    return Q(leader=user.pk) | Q(Exists(team))
 
 
 class Incident(models.Model):
