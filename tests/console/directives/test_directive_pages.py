@@ -241,8 +241,8 @@ def test_minutes_notice_and_directive_are_saved_as_word_and_pdf(province, signed
     [
         ("vi", PdfError, "Máy chủ thiếu thư viện Pango"),
         ("en", PdfError, "lacks the Pango library"),
-        ("vi", TooLong, "Văn bản quá dài"),
-        ("en", TooLong, "too long for a PDF"),
+        ("vi", TooLong, "Tệp quá lớn"),
+        ("en", TooLong, "too large"),
     ],
 )
 def test_where_no_pdf_can_be_made_the_page_says_why(

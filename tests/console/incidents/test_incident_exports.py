@@ -71,7 +71,7 @@ def _word(body: bytes) -> str:
 def test_the_json_is_whole_and_documented(province, whole):
     exported = exports.export_incident(province.analyst, whole.pk, "json")
     content = json.loads(exported.body)
-    assert (exported.name, exported.content_type) == (f"{whole.number}.json", "application/json")
+    assert (exported.name, exported.kind) == (f"{whole.number}.json", "json")
     assert content["format"] == "khien-incident/1"
     assert content["tlp"] == "TLP:AMBER"
     assert [each["name"] for each in content["systems"]] == ["Hệ thống cong-tt"]

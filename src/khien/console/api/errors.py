@@ -19,9 +19,11 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from khien.console.accounts.access import Forbidden
 from khien.console.concurrency import Changed
 from khien.console.exports import services as exports
+from khien.console.exports.documents import why_no_pdf
 from khien.console.exports.models import FileState
 from khien.console.exports.progress import TakesLong
 from khien.console.exports.replay import Refused
+from khien.documents.pdf import PdfError
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +88,10 @@ def register(api: NinjaAPI) -> None:
         response = answer(request, 202, "being_made", "The file is being made: ask again", done=made.done)
         response["Retry-After"] = "5"
         return response
+
+    @api.exception_handler(PdfError)
+    def _no_pdf(request: HttpRequest, error: PdfError) -> HttpResponse:
+        return answer(request, 503, "not_made", why_no_pdf(error))
 
     @api.exception_handler(RequestDataTooBig)
     def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:

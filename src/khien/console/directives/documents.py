@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from django.db import models
-from django.http import HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,34 +13,14 @@ from khien.console.directives.minutes import directive_document, minutes_of, not
 from khien.console.directives.models import Directive, DirectiveState, Session, SessionState
 from khien.console.directives.rights import prepares
 from khien.console.directives.selectors import directives_shown
-from khien.console.exports.documents import rendered
+from khien.console.exports.documents import Exported, rendered
 from khien.console.exports.progress import permitted
 from khien.console.files.services import safe_name
 from khien.console.units.scoping import scope_ids
 from khien.documents.official import Document
 
-TYPES = {
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "pdf": "application/pdf",
-}
 
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A file to save. `name`: ASCII."""
-
-    name: str
-    content_type: str
-    body: bytes
-
-
-def saved(made: Made) -> HttpResponse:
-    """A response that saves it."""
-    disposition = f'attachment; filename="{made.name}"'
-    return HttpResponse(made.body, content_type=made.content_type, headers={"Content-Disposition": disposition})
-
-
-def session_document(by: User, pk: int, what: str, kind: str) -> Made:
+def session_document(by: User, pk: int, what: str, kind: str) -> Exported:
     """The minutes, or the notice of the conclusions (`what`: minutes, notice), as docx or pdf.
 
     Raises Session.DoesNotExist also for one not held yet, PdfError where no PDF can be made, TakesLong.
@@ -55,7 +32,7 @@ def session_document(by: User, pk: int, what: str, kind: str) -> Made:
     return _made(by, session, document, f"{session.number}-{what}", kind, reverse(f"sessions:{what}_{kind}", args=[pk]))
 
 
-def directive_file(by: User, pk: int, kind: str) -> Made:
+def directive_file(by: User, pk: int, kind: str) -> Exported:
     """A directive to those of its units that the person sees, as docx or pdf; a draft for those who prepare it.
 
     Raises Directive.DoesNotExist, PdfError where no PDF can be made, TakesLong.
@@ -72,13 +49,9 @@ def directive_file(by: User, pk: int, kind: str) -> Made:
     return _made(by, directive, document, name, kind, reverse(f"directives:{kind}", args=[pk]))
 
 
-def _made(by: User, target: models.Model, document: Document, name: str, kind: str, address: str) -> Made:
+def _made(by: User, target: models.Model, document: Document, name: str, kind: str, address: str) -> Exported:
     permitted()
     body = rendered(document, kind, f"{target}: {name}.{kind}", address)
     record(by, "export", target, after={"format": kind, "bytes": len(body)})
     file = f"{safe_name(name)}-{timezone.localtime():%Y%m%d}.{kind}"
-    return Made("".join(_plain(letter) for letter in file), TYPES[kind], body)
-
-
-def _plain(letter: str) -> str:
-    return letter if letter.isascii() and (letter.isalnum() or letter in "-._") else "-"
+    return Exported("".join(letter if letter.isalnum() or letter in "-._" else "-" for letter in file), kind, body)

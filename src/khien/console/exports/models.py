@@ -32,7 +32,7 @@ class Reason(models.TextChoices):
     REFUSED = "refused", _("You may not see this any more, or it is gone.")
     TOO_LARGE = "too_large", _("It is too large. Narrow the list down by its filters, or take another format.")
     NO_ROOM = "no_room", _("There is no room left on the disk of the console. Tell the administrators.")
-    NO_PDF = "no_pdf", _("This server lacks the Pango library, without which no PDF can be made. Tell the administrator.")
+    NO_PDF = "no_pdf", _("This server lacks the Pango library, so no PDF can be made. Tell the administrator.")
     STOPPED = "stopped", _("The console ended several times while it made this file. Narrow it down, or ask later.")
     BROKEN = "broken", _("An error occurred, which stands in the console's log. Ask again, or tell the administrators.")
 

@@ -9,16 +9,6 @@ from typing import IO
 from django.http import FileResponse
 from django.http.response import StreamingHttpResponse
 from django.utils.http import content_disposition_header
-from django.utils.translation import gettext as _
-
-from khien.documents.pdf import PdfError, TooLong
-
-
-def why_no_pdf(error: PdfError) -> str:
-    """What to tell a person who asked for a PDF, in their language; it follows that the Word file can be made."""
-    if isinstance(error, TooLong):
-        return _("The document is too long for a PDF.")
-    return _("This server lacks the Pango library, without which no PDF can be made. Tell the administrator.")
 
 
 class Pieces(StreamingHttpResponse):

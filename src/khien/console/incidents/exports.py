@@ -7,7 +7,6 @@ three hold what the person sees, no more.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +18,7 @@ from khien.console.accounts.models import User
 from khien.console.alerts.models import Alert, Level, Status
 from khien.console.audit.services import record
 from khien.console.directives.selectors import tasks_of_incident
-from khien.console.exports.documents import rendered
+from khien.console.exports.documents import TYPES, Exported, rendered
 from khien.console.exports.progress import permitted, weigh
 from khien.console.incidents import selectors
 from khien.console.incidents.evidence_package import custody_line, evidence_line
@@ -33,20 +32,6 @@ FORMAT = "khien-incident/1"
 MOST_ALERTS = 5000
 MOST_AT_ONCE = 5_000
 """Entries and alerts that are read in about 2 s."""
-TYPES = {
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "pdf": "application/pdf",
-    "json": "application/json",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """A file to save."""
-
-    name: str
-    content_type: str
-    body: bytes
 
 
 def export_incident(by: User, pk: int, kind: str, now: datetime | None = None) -> Exported:
@@ -56,7 +41,8 @@ def export_incident(by: User, pk: int, kind: str, now: datetime | None = None) -
     `exports.services.later`; the API answers by itself.
     """
     demand(by, "incidents.view")
-    content_type = TYPES[kind]
+    if kind not in TYPES:
+        raise KeyError(kind)
     incident = Incident.objects.visible_to(by).select_related("unit", "leader", "created_by").get(pk=pk)
     permitted()
     name, page = f"{incident.number}.{kind}", reverse("incidents:export", args=[pk, kind])
@@ -67,7 +53,7 @@ def export_incident(by: User, pk: int, kind: str, now: datetime | None = None) -
     else:
         body = rendered(incident_document(content), kind, name, page)
     record(by, "incident.export", incident, after={"format": kind, "bytes": len(body), "tlp": incident.tlp})
-    return Exported(name, content_type, body)
+    return Exported(name, kind, body)
 
 
 def incident_content(by: User, incident: Incident, now: datetime | None = None) -> dict[str, Any]:

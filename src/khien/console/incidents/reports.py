@@ -14,10 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from khien.console.accounts.access import demand
 from khien.console.accounts.models import User
 from khien.console.audit.services import record
-from khien.console.exports.documents import rendered
+from khien.console.exports.documents import Exported, rendered
 from khien.console.exports.progress import permitted
 from khien.console.incidents import selectors
-from khien.console.incidents.exports import TYPES, Exported
 from khien.console.incidents.exports_document import defanged
 from khien.console.incidents.models import EntryKind, Incident
 from khien.console.systems.models import InformationSystem
@@ -86,7 +85,7 @@ def report_incident(by: User, pk: int, facts: ReportFacts, kind: str) -> Exporte
             incident,
             after={"report": facts.kind, "format": kind, "addressees": list(facts.addressees), "number": facts.number},
         )
-    return Exported(f"{incident.number}-{facts.kind}.{kind}", TYPES[kind], body)
+    return Exported(f"{incident.number}-{facts.kind}.{kind}", kind, body)
 
 
 def report_document(by: User, incident: Incident, facts: ReportFacts) -> Document:

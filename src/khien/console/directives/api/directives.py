@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
-from ninja.errors import HttpError
 from pydantic import Field
 
 from khien.console.accounts.models import User
@@ -22,12 +21,11 @@ from khien.console.directives.api.showing import (
     show_directives,
     whole_directive,
 )
-from khien.console.directives.documents import directive_file, saved
+from khien.console.directives.documents import directive_file
 from khien.console.directives.models import Conclusion, Directive, Session
 from khien.console.directives.session_filters import DirectiveFilter
-from khien.console.files.responses import why_no_pdf
+from khien.console.exports.documents import saved
 from khien.console.units.models import Unit
-from khien.documents.pdf import PdfError
 
 directives = Router(tags=["directives"])
 
@@ -132,7 +130,4 @@ def discard_draft(request: HttpRequest, pk: int, body: Versioned) -> Status:
 )
 def directive_document(request: HttpRequest, pk: int, kind: Literal["docx", "pdf"]) -> HttpResponse:
     """Word or PDF. Of a draft for those who prepare it."""
-    try:
-        return saved(directive_file(request.user, pk, kind))
-    except PdfError as error:
-        raise HttpError(503, why_no_pdf(error)) from error
+    return saved(directive_file(request.user, pk, kind))

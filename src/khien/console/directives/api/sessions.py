@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
-from ninja.errors import HttpError
 from pydantic import Field
 
 from khien.console.accounts.access import demand
@@ -16,12 +15,10 @@ from khien.console.api.paging import PageParameters, page_of
 from khien.console.api.shapes import BINARY, Moment, Page, PersonRef, Versioned, seen
 from khien.console.directives import sessions as services
 from khien.console.directives.api.showing import SessionOut, SessionWhole, Title, whole_session
-from khien.console.directives.documents import saved
 from khien.console.directives.documents import session_document as document_of
 from khien.console.directives.models import Session
 from khien.console.directives.session_filters import SessionFilter
-from khien.console.files.responses import why_no_pdf
-from khien.documents.pdf import PdfError
+from khien.console.exports.documents import saved
 
 sessions = Router(tags=["sessions"])
 _KIND = Literal["regular", "extraordinary", "thematic", "review"]
@@ -141,7 +138,4 @@ def session_document(
     request: HttpRequest, pk: int, what: Literal["minutes", "notice"], kind: Literal["docx", "pdf"]
 ) -> HttpResponse:
     """Word or PDF, of a session that was held."""
-    try:
-        return saved(document_of(request.user, pk, what, kind))
-    except PdfError as error:
-        raise HttpError(503, why_no_pdf(error)) from error
+    return saved(document_of(request.user, pk, what, kind))

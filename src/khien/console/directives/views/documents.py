@@ -8,14 +8,13 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from khien.console.directives.documents import Made, saved
+from khien.console.exports.documents import Exported, saved, why_no_pdf
 from khien.console.exports.progress import TakesLong
 from khien.console.exports.services import later
-from khien.console.files.responses import why_no_pdf
 from khien.documents.pdf import PdfError
 
 
-def document_response(request: HttpRequest, make: Callable[[], Made]) -> HttpResponse:
+def document_response(request: HttpRequest, make: Callable[[], Exported]) -> HttpResponse:
     """The document as a file to save; a long one is made by the worker. 503 where no PDF can be made."""
     try:
         return saved(make())

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
-from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from ninja import Router, Schema
 from ninja.decorators import decorate_view
-from ninja.errors import HttpError
 from pydantic import Field
 
 from khien.console.api.auth import Key
 from khien.console.api.shapes import BINARY
+from khien.console.exports.documents import saved
 from khien.console.exports.progress import TakesLong
-from khien.console.files.responses import why_no_pdf
 from khien.console.incidents.api.showing import looked_at
-from khien.console.incidents.exports import Exported, export_incident
+from khien.console.incidents.exports import export_incident
 from khien.console.incidents.report_forms import ReportForm
 from khien.console.incidents.reports import ReportKind, report_incident
-from khien.documents.pdf import PdfError
 
 exports = Router(tags=["incidents"])
 _READ, _WRITE = Key("incidents:read"), Key("incidents:write")
@@ -74,7 +70,7 @@ def export_an_incident(request: HttpRequest, pk: int, kind: Literal["json", "doc
     """`json` for programs (khien-incident/1), `docx` and `pdf` for people, in the language of `Accept-Language`."""
     user = request.user
     looked_at(user, pk)
-    return _saved(lambda: export_incident(user, pk, kind))
+    return saved(export_incident(user, pk, kind))
 
 
 @exports.get("/{int:pk}/report", response=ReportFields, auth=_WRITE, summary="What a report is filled with")
@@ -96,7 +92,7 @@ def compose_report(request: HttpRequest, pk: int, body: ReportIn) -> HttpRespons
         raise ValidationError(form.errors.as_data())
     facts = form.facts()
     try:
-        return _saved(lambda: report_incident(user, pk, facts, kind))
+        return saved(report_incident(user, pk, facts, kind))
     except TakesLong as error:
         error.form = {name: [str(value)] for name, value in {**written, "format": kind}.items()}
         raise
@@ -113,13 +109,3 @@ def _written(body: ReportIn) -> dict[str, str]:
         else:
             sent[name] = str(value)
     return sent
-
-
-def _saved(make: Callable[[], Exported]) -> HttpResponse:
-    """The file. Raises HttpError 503 where PDF cannot be made, TakesLong."""
-    try:
-        made = make()
-    except PdfError as error:
-        raise HttpError(503, why_no_pdf(error)) from error
-    headers = {"Content-Disposition": content_disposition_header(True, made.name)}
-    return HttpResponse(made.body, content_type=made.content_type, headers=headers)

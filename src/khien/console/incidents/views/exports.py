@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from khien.console.accounts.access import needs
+from khien.console.exports.documents import TYPES, saved, why_no_pdf
 from khien.console.exports.progress import TakesLong
 from khien.console.exports.services import later
-from khien.console.files.responses import why_no_pdf
-from khien.console.incidents.exports import TYPES, Exported, export_incident
+from khien.console.incidents.exports import export_incident
 from khien.console.incidents.models import Incident
 from khien.console.incidents.report_forms import ReportForm
 from khien.console.incidents.reports import report_incident
@@ -29,7 +28,7 @@ def export(request: HttpRequest, pk: int, format: str) -> HttpResponse:
     if format not in TYPES:
         raise Http404
     try:
-        return _saved(export_incident(request.user, pk, format))
+        return saved(export_incident(request.user, pk, format))
     except TakesLong as error:
         return later(request, error.title)
     except PdfError as error:
@@ -48,7 +47,7 @@ def report(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         kind = "pdf" if request.POST.get("format") == "pdf" else "docx"
         try:
-            return _saved(report_incident(request.user, pk, form.facts(), kind))
+            return saved(report_incident(request.user, pk, form.facts(), kind))
         except TakesLong as error:
             return later(request, error.title)
         except PdfError as error:
@@ -60,8 +59,3 @@ def _page(request: HttpRequest, incident: Incident, form: ReportForm, *, failed:
     may_work = request.user.may("incidents.work")
     context = {"incident": incident, "form": form, "failed": failed, "may_work": may_work}
     return render(request, "incidents/report.html", context, status=status)
-
-
-def _saved(exported: Exported) -> HttpResponse:
-    headers = {"Content-Disposition": content_disposition_header(True, exported.name)}
-    return HttpResponse(exported.body, content_type=exported.content_type, headers=headers)
