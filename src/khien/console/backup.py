@@ -19,15 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from khien.collect.segments import sync_folder
 from khien.console.database_address import parts_of
 from khien.console.sample import LOGINS
 from khien.flow import manifests
-from khien.flow.manifests import BackupError, copy
+from khien.flow.manifests import BackupError
 
 MANIFEST = "console-backup.json"
 SECRET = "secret.key"  # noqa: S105 - a file's name
-_FILES, _BUILDING = "files", ".restoring"
+_FILES = "files"
 _LEFT_OUT = ("mail", LOGINS)
 """What is not worth keeping: mails that became files for want of a mail server, the sample's passwords."""
 
@@ -101,30 +100,19 @@ def restore(backup: Path, folder: Path, database: Database) -> Manifest:
     if manifest.database != database.kind:
         remedy = "Set KHIEN_DATABASE_URL to one" if manifest.database == "postgresql" else "Unset KHIEN_DATABASE_URL"
         raise BackupError(f"this is a backup of a {manifest.database} database", str(backup), remedy)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-    if any(each.name != _BUILDING for each in folder.iterdir()):
-        raise BackupError("the folder is not empty", str(folder), "Move what is in it away, or give another folder")
-    if database.path is not None and database.path.exists():
+    if database.path not in (None, folder / "console.db") and database.path.exists():
         raise BackupError("the database is there already", str(database.path), "Move it away first")
-    building = folder / _BUILDING
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(mode=0o700)
-    for name, kept in manifest.files.items():
-        place = building / name.removeprefix(f"{manifest.state}/")
-        if copy(backup / name, place) != kept:
-            shutil.rmtree(building)
-            raise BackupError("the file is damaged", str(backup / name), "Take another copy of the backup")
-        place.chmod(_mode(place.relative_to(building)))
+    building = manifests.bring_back(backup, manifest, folder)
+    for place in building.rglob("*"):
+        if place.is_file():
+            place.chmod(_mode(place.relative_to(building)))
     if database.path is None:
         _load(database, building / "console.dump")
         (building / "console.dump").unlink()
     elif database.path != folder / "console.db":
         database.path.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(building / "console.db", database.path)
-    for each in building.iterdir():
-        each.rename(folder / each.name)
-    building.rmdir()
-    sync_folder(folder)
+    manifests.appear(building)
     return manifest
 
 

@@ -1,4 +1,4 @@
-"""What backups of the live service and of the console have in common: files kept under a manifest that names each.
+"""What backups of the live service and of the console have in common: files kept under a manifest, and brought back.
 
 Some files are copied anew each time, into a folder of that time (the state); others never change once they are
 written, and are copied once. The manifest is written last: until then the backup of before is whole.
@@ -22,6 +22,7 @@ from khien.errors import KhienError
 
 VERSION = 1
 _CHUNK = 1 << 20
+_BUILDING = ".restoring"
 
 
 class BackupError(KhienError):
@@ -95,6 +96,32 @@ def read(folder: Path, name: str, kind: type[M]) -> M | None:
         if Path(each).is_absolute() or ".." in Path(each).parts:
             raise BackupError(f"the manifest names a file outside: {each}", str(path))
     return manifest
+
+
+def bring_back(backup: Path, manifest: Manifest, folder: Path) -> Path:
+    """Copy a backup's files, each compared with its SHA-256, into a hidden folder of an empty one; see `appear`.
+
+    Raises BackupError, and then leaves nothing.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    if any(each.name != _BUILDING for each in folder.iterdir()):
+        raise BackupError("the folder is not empty", str(folder), "Move what is in it away, or give another folder")
+    building = folder / _BUILDING
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(mode=0o700)
+    for name, kept in manifest.files.items():
+        if copy(backup / name, building / name.removeprefix(f"{manifest.state}/")) != kept:
+            shutil.rmtree(building)
+            raise BackupError("the file is damaged", str(backup / name), "Take another copy of the backup")
+    return building
+
+
+def appear(building: Path) -> None:
+    """What `bring_back` copied gets its own names."""
+    for each in building.iterdir():
+        each.rename(building.parent / each.name)
+    building.rmdir()
+    sync_folder(building.parent)
 
 
 def prepare(folder: Path, target: Path, mode: int) -> None:

@@ -14,6 +14,7 @@ from khien.console.exports import documents
 from khien.console.exports.models import FileState, MadeFile
 from khien.console.incidents.models import Tlp
 from khien.console.upkeep import jobs
+from khien.documents import pdf
 
 pytestmark = pytest.mark.django_db
 
@@ -105,3 +106,13 @@ def test_who_lost_the_right_gets_it_no_more(province, opened, all_long, work):
     made.team.clear()
     assert api("GET", f"/incidents/{made.pk}/export/docx").status_code == 404
     assert not Entry.objects.filter(action="export.download").exists()
+
+
+def test_without_pango_a_program_is_told_why_there_is_no_pdf(province, opened, monkeypatch):
+    def missing():
+        raise pdf.PdfError("PDF files need the Pango library", remedy="Install it.")
+
+    monkeypatch.setattr(pdf, "_weasyprint", missing)
+    answer = Api(province.health)("GET", f"/incidents/{opened().pk}/export/pdf")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_made")
+    assert "Pango" in answer.json()["detail"]
