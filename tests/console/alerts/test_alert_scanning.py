@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
-from khien.console.alerts import leads, scanning, searching
+from console_databases import VENDOR
+from khien.console.alerts import content, leads, scanning, searching
 from khien.console.alerts.branches import After
 from khien.console.alerts.criteria import Criteria
 from khien.console.alerts.models import Alert, Tally
@@ -192,6 +194,16 @@ def test_time_being_up_is_said_and_one_can_go_on(
     page = find(Criteria({"level": frozenset((4,))}, texts=("web*",)), most=5)
     assert page.more
     assert page.stopped is not None or len(page.ids) == 5
+
+
+@pytest.mark.skipif(VENDOR != "postgresql", reason="SQLite has no such bound")
+def test_a_search_within_a_transaction_bounds_nothing_after_it(make_alert: Any) -> None:
+    alert = make_alert(event={"a": "x"})
+    row = content.row_of(alert.pk, 0)
+    with transaction.atomic(), connection.cursor() as cursor:
+        assert searching._rest_by_index(content.match(("x",)), row + 1, 5) == [row]
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone()[0] == "0"
 
 
 def test_the_tally_and_its_sums_are_what_counting_gives(alerts: list[Alert]) -> None:

@@ -167,7 +167,9 @@ def _rest_by_index(wanted: str, top: int, most: int) -> list[int] | None:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = {_PATIENCE_MS}")
-            return _rare_rows_in_postgresql(wanted, top, most, 0.0)[0]
+            found = _rare_rows_in_postgresql(wanted, top, most, 0.0)[0]
+            cursor.execute("SET LOCAL statement_timeout TO DEFAULT")  # not for what follows in a transaction around it
+            return found
     except OperationalError as error:
         if "statement timeout" not in str(error):
             raise

@@ -178,7 +178,8 @@ def _number(text: str) -> int | None:
 def board(user: User, by: str, now: datetime | None = None, session: int | None = None) -> list[dict[str, Any]]:
     """Counts by state for each unit, person or session, those with most overdue first.
 
-    Each row: `key` (id or None), `name`, and the counts of `count_columns`.
+    Each row: `key` (id or None), `name`, and the counts of `count_columns`. A session the person does not see is
+    named by its number alone, as where its directives are shown.
     """
     now = now or timezone.now()
     tasks = Task.objects.visible_to(user).exclude(state=TaskState.CANCELLED).order_by()
@@ -195,9 +196,10 @@ def board(user: User, by: str, now: datetime | None = None, session: int | None 
     key, names = keys[by]
     if by == "session":
         tasks = tasks.filter(directive__conclusion__isnull=False)
+    sessions = set(Session.objects.visible_to(user).values_list("pk", flat=True)) if by == "session" else set()
     rows = []
     for row in tasks.values(key, *names).annotate(**count_columns(now)):
         first, second = (row[name] or "" for name in names)
-        name = " ".join((first, second)) if by == "session" else first or second
+        name = f"{first} {second}" if row[key] in sessions else first or second
         rows.append({**row, "key": row[key], "name": name.strip()})
     return sorted(rows, key=lambda row: (-row["overdue"], -row["all"], row["name"]))

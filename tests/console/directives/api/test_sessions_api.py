@@ -197,6 +197,9 @@ def test_a_conclusion_of_a_session_one_does_not_see_is_not_named(province, offic
         assert api("GET", f"/directives/{made.pk}").json()["conclusion"] == expected
         assert api("GET", "/directives").json()["items"][0]["conclusion"] == expected
         assert present(person, made)["conclusion"] == expected
+        title = "" if expected is None else " Kín"
+        board = Api(person, "tasks:read")("GET", "/tasks/boards?by=session").json()
+        assert [each["name"] for each in board] == [f"{session.number}{title}"]
     asked = {"title": "x", "text": "x", "due_at": LATER, "units": [{"unit": 1}], "conclusion": conclusion.pk}
     assert Api(province.health, *SCOPES)("POST", "/directives", asked).status_code == 403
 

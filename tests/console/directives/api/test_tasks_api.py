@@ -13,6 +13,10 @@ from khien.console.audit.models import Entry
 from khien.console.directives import handling
 from khien.console.directives.models import Task, TaskState, TaskStepFile
 from khien.console.directives.tasks import create_task
+from khien.console.incidents.merging import merge
+from khien.console.incidents.models import Incident
+from khien.console.incidents.services import open_incident
+from khien.console.units.models import Unit
 
 pytestmark = pytest.mark.django_db
 
@@ -104,6 +108,33 @@ def test_many_are_accepted_and_handed_on_at_once_and_foreign_ones_left_alone(pro
     handed = unit("POST", "/tasks/assign", {"tasks": [own.pk, foreign.pk], "assignee": province.health.pk})
     assert handed.json() == {"count": 1}
     assert Task.objects.get(pk=own.pk).assignee == province.health
+
+
+def test_the_people_of_a_unit_are_told_to_who_works_on_its_task(province):
+    made = task(province)
+    assert Api(province.health)("GET", f"/tasks/{made.pk}/people").status_code == 200
+    assert Api(province.analyst)("GET", f"/tasks/{made.pk}/people").status_code == 403
+
+
+def test_a_task_of_an_incident_goes_to_a_unit_that_is_seen_or_affected(province):
+    told = {"title": "Vá máy chủ", "level": 2, "unit": province.units["so-y-te"], "working_class": "malware"}
+    incident = open_incident(province.analyst, **told, units=[province.units["xa-mau"]])
+    unseen = Unit.objects.create(code="xa-xa", name="Xã Xa", kind=province.units["xa-mau"].kind, path="99.")
+    api = Api(province.health)
+    body = {"title": "Rà soát", "due_at": "2031-01-01T00:00:00Z", "incident": incident.pk}
+    for unit, status in ((unseen.pk, 404), (unseen.pk + 1, 404), (province.units["xa-mau"].pk, 201)):
+        assert api("POST", "/tasks", {**body, "unit": unit}).status_code == status
+
+
+def test_a_task_s_history_names_no_incident_out_of_sight(province):
+    told = {"title": "Mã độc", "level": 2, "unit": province.units["so-y-te"], "working_class": "malware"}
+    first, second = (open_incident(province.analyst, **told) for _ in range(2))
+    made = task(province, incident=first)
+    merge(province.analyst, first.pk, 1, second.pk)
+    for tlp, known in (("AMBER", {"was": first.pk, "now": second.pk}), ("RED", {"was": first.pk})):
+        Incident.objects.filter(pk=second.pk).update(tlp=tlp)
+        steps = Api(province.health)("GET", f"/tasks/{made.pk}").json()["steps"]
+        assert [each["data"] for each in steps if each["kind"] == "moved"] == [known]
 
 
 def test_who_hands_a_task_away_that_was_seen_only_as_its_person_is_shown_it_once(province):

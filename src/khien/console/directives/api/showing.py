@@ -16,6 +16,7 @@ from khien.console.directives.models import (
     Directive,
     DirectiveUnit,
     Session,
+    StepKind,
     Task,
     TaskState,
     TaskStep,
@@ -57,7 +58,7 @@ class FileOut(Schema):
 
 
 class StepOut(Schema):
-    """A step in a task's history."""
+    """A step in a task's history. `data`: what goes with its kind, naming no incident that is not seen."""
 
     kind: str
     at: Time
@@ -204,8 +205,15 @@ def whole_task(user: User, task: Task) -> dict[str, Any]:
     """A task with its history, as it was made or changed: who handed it away may not see it afterwards."""
     files = Prefetch("files", TaskStepFile.objects.select_related("stored"))
     steps = TaskStep.objects.filter(task=task).select_related("by").prefetch_related(files)
+    moved = {pk for each in steps if each.kind == StepKind.MOVED for pk in each.data.values()}
+    known = visible_numbers(user, moved)
+    names = [name for name in StepOut.model_fields if name not in ("data", "files")]
     shown = [
-        {**{name: getattr(each, name) for name in StepOut.model_fields if name != "files"}, "files": each.files.all()}
+        {
+            **{name: getattr(each, name) for name in names},
+            "data": {k: v for k, v in each.data.items() if each.kind != StepKind.MOVED or v in known},
+            "files": each.files.all(),
+        }
         for each in steps
     ]
     return {**show_tasks(user, [task])[0], "steps": shown}

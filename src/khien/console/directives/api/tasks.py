@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Q
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from ninja import Query, Router, Schema, Status
@@ -16,6 +17,7 @@ from khien.console.api.shapes import BINARY, Id, Moment, Page, PersonRef, seen
 from khien.console.directives.api.showing import TaskOut, TaskWhole, show_tasks, whole_task
 from khien.console.directives.filters import TaskFilter
 from khien.console.directives.models import Task
+from khien.console.directives.rights import demand_handles
 from khien.console.directives.selectors import assignable
 from khien.console.directives.step_files import step_file
 from khien.console.directives.tasks import create_task
@@ -70,7 +72,10 @@ def add_task(request: HttpRequest, body: TaskIn) -> Status:
     """Needs a role that may give tasks."""
     user = request.user
     incident = seen(Incident.objects.visible_to(user), body.incident) if body.incident else None
-    unit = Unit.objects.get(pk=body.unit) if incident else seen(Unit.objects.visible_to(user), body.unit)
+    units = Unit.objects.filter(pk__in=Unit.objects.visible_to(user).order_by().values("pk"))
+    if incident:
+        units |= Unit.objects.filter(Q(pk=incident.unit_id) | Q(pk__in=incident.units.order_by().values("pk")))
+    unit = seen(units, body.unit)
     assignee = User.objects.visible_to(user).get(pk=body.assignee) if body.assignee else None
     told = {"unit": unit, "title": body.title, "text": body.text, "due_at": body.due_at, "assignee": assignee}
     task = add_incident_task(user, incident.pk, **told) if incident else create_task(user, **told)
@@ -97,5 +102,7 @@ def task_file(request: HttpRequest, pk: int, file: int) -> HttpResponseBase:
 
 @tasks.get("/{int:pk}/people", response=list[PersonRef], auth=Key("tasks:read"), summary="Whom a task can be handed to")
 def task_people(request: HttpRequest, pk: int) -> list[User]:
-    """Active people of its unit and those below, who work on tasks; at most 500."""
-    return list(assignable(seen(Task.objects.visible_to(request.user).select_related("unit"), pk))[:500])
+    """For who works on it: active people of its unit and those below, who work on tasks; at most 500."""
+    task = seen(Task.objects.visible_to(request.user).select_related("unit"), pk)
+    demand_handles(request.user, task)
+    return list(assignable(task)[:500])
