@@ -15,7 +15,7 @@ from khien.console.accounts.models import User
 from khien.console.accounts.roles import roles_with
 from khien.console.alerts.models import Level
 from khien.console.frame.forms import Form
-from khien.console.incidents import catalogue, observables
+from khien.console.incidents import catalogue
 from khien.console.incidents.models import (
     MAILS,
     WRITTEN,
@@ -23,7 +23,6 @@ from khien.console.incidents.models import (
     EntryKind,
     Incident,
     IncidentStatus,
-    IndicatorKind,
     Tlp,
 )
 from khien.console.incidents.selectors import ORDERS
@@ -235,73 +234,6 @@ class SentForm(Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=_("Who confirmed the receipt, when and how; the paper itself goes to the evidence."),
     )
-
-
-class IndicatorsForm(Form):
-    """Indicators: one a line, or running text from which they are taken."""
-
-    text = forms.CharField(
-        label=_("Indicators or text"),
-        max_length=200_000,
-        widget=forms.Textarea(attrs={"rows": 5}),
-        help_text=_(
-            "One a line, or a whole mail or report: what is found is shown first. hxxp and [.] are understood."
-        ),
-    )
-
-
-class IndicatorForm(Form):
-    """One indicator of a kind that cannot be told from its value."""
-
-    kind = forms.ChoiceField(label=_("Kind"), choices=[("", _("Find out")), *IndicatorKind.choices], required=False)
-    value = forms.CharField(label=_("Value"), max_length=observables.LONGEST)
-    tlp = forms.ChoiceField(label="TLP", choices=Tlp.choices, initial=Tlp.AMBER)
-    note = forms.CharField(label=_("Note"), max_length=300, required=False)
-
-
-class SharingForm(Form):
-    """With whom an indicator may be shared."""
-
-    version = forms.IntegerField(widget=forms.HiddenInput)
-    tlp = forms.ChoiceField(label="TLP", choices=Tlp.choices)
-    note = forms.CharField(label=_("Note"), max_length=300, required=False)
-
-
-class OtherIncidentField(forms.CharField):
-    """Another incident a person sees, by its number."""
-
-    def __init__(self, user: User, incident: Incident, **kwargs: Any) -> None:
-        super().__init__(max_length=20, **kwargs)
-        self.user, self.incident = user, incident
-        self.widget.attrs |= {"list": "incident-numbers", "autocomplete": "off", "placeholder": "SC-YYYY-NNNN"}
-
-    def clean(self, value: Any) -> Incident | None:
-        number = super().clean(value)
-        rows = Incident.objects.visible_to(self.user).exclude(pk=self.incident.pk)
-        found = rows.exclude(status=IncidentStatus.MERGED).filter(number__iexact=number.strip()).first()
-        if found is None:
-            raise ValidationError(_("There is no such incident among those you see."))
-        return found
-
-
-class MergeForm(Form):
-    """Into which incident this one goes."""
-
-    version = forms.IntegerField(widget=forms.HiddenInput)
-
-    def __init__(self, user: User, incident: Incident, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["target"] = OtherIncidentField(user, incident, label=_("Merge into"))
-        self.fields["target"].widget.attrs["class"] = "form-control"
-
-
-class RelateForm(Form):
-    """Which incident this one has to do with."""
-
-    def __init__(self, user: User, incident: Incident, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["other"] = OtherIncidentField(user, incident, label=_("Related incident"))
-        self.fields["other"].widget.attrs["class"] = "form-control"
 
 
 class TaskForm(Form):

@@ -18,7 +18,8 @@ from khien.console.concurrency import Changed
 from khien.console.directives.selectors import tasks_of_incident
 from khien.console.frame.given import whole
 from khien.console.incidents import facts, observables, selectors, services
-from khien.console.incidents.forms import EntryForm, IncidentForm, RelateForm, take_errors
+from khien.console.incidents.forms import EntryForm, IncidentForm, take_errors
+from khien.console.incidents.joining_forms import RelateForm
 from khien.console.incidents.models import ClockState, Incident, IncidentStatus, IndicatorKind
 from khien.console.incidents.views.reading import back, seen
 from khien.console.incidents.views.timeline import timeline_context
