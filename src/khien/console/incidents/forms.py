@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -46,15 +45,6 @@ class Many(forms.ModelMultipleChoiceField):
     """Some of the rows a person sees, and those chosen before."""
 
     widget = Checks
-
-
-def take_errors(form: forms.Form, error: ValidationError) -> None:
-    """Show what a service refused beside the fields it is about."""
-    if hasattr(error, "error_dict"):
-        for name, errors in error.error_dict.items():
-            form.add_error(name if name in form.fields else None, errors)
-    else:
-        form.add_error(None, error)
 
 
 def _seen(model: Any, user: User, chosen: Iterable[int] = (), **narrowed: Any) -> QuerySet[Any]:

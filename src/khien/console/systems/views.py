@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from khien.console.accounts.access import needs
 from khien.console.alerts.models import Alert, Level
 from khien.console.concurrency import Changed
+from khien.console.frame.forms import take_errors
 from khien.console.incidents.models import Incident
 from khien.console.spreadsheets.exports import export_response
 from khien.console.systems import services
@@ -23,7 +24,6 @@ from khien.console.systems.forms import SystemForm
 from khien.console.systems.importing import EXPORT_COLUMNS
 from khien.console.systems.models import InformationSystem
 from khien.console.systems.selectors import filtered, history_of, overlaps
-from khien.console.units.forms import take_errors
 from khien.console.units.selectors import choices
 
 SORTS = {"name": ("name", "id"), "unit": ("unit__name", "name", "id"), "level": ("-level", "name", "id")}

@@ -165,13 +165,3 @@ def term_of(row: Appointment) -> dict[str, Any]:
     """A form's values of an appointment."""
     names = ("version", "seat", "person", "position", "decision_number", "decision_date", "starts_on", "ends_on")
     return {name: getattr(row, name) for name in names} | {"user": row.user_id, "unit": row.unit_id}
-
-
-def take_errors(form: forms.BaseForm, error: ValidationError) -> None:
-    """Show what a service refused at the fields it names, else above the form."""
-    if hasattr(error, "error_dict"):
-        for name, errors in error.error_dict.items():
-            for each in errors:
-                form.add_error(name if name in form.fields else None, each)
-    else:
-        form.add_error(None, error)

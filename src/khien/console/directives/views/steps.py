@@ -22,6 +22,7 @@ from khien.console.directives.forms import StepForm
 from khien.console.directives.models import Task
 from khien.console.directives.selectors import shown
 from khien.console.directives.views.work import board_context
+from khien.console.frame.forms import take_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def task_step(request: HttpRequest, pk: int, action: str) -> HttpResponse:
             status = 409
             form.add_error(None, str(conflict.message))
         except ValidationError as error:
-            _add(form, error)
+            take_errors(form, error)
         else:
             return _after(request, made, action, step)
     task = get_object_or_404(shown(Task.objects.visible_to(request.user)), pk=pk)
@@ -112,15 +113,6 @@ def task_step(request: HttpRequest, pk: int, action: str) -> HttpResponse:
 
 def _from_work(request: HttpRequest) -> bool:
     return bool(request.htmx) and request.POST.get("from") == "work"
-
-
-def _add(form: StepForm, error: ValidationError) -> None:
-    """Errors beside their fields, where the form has them."""
-    if hasattr(error, "error_dict"):
-        for name, errors in error.error_dict.items():
-            form.add_error(name if name in form.fields else None, errors)
-    else:
-        form.add_error(None, error.messages)
 
 
 def _after(request: HttpRequest, task: Task, action: str, step: Step) -> HttpResponse:

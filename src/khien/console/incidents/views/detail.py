@@ -16,9 +16,10 @@ from khien.console.accounts.access import needs
 from khien.console.alerts.models import Alert, Level
 from khien.console.concurrency import Changed
 from khien.console.directives.selectors import tasks_of_incident
+from khien.console.frame.forms import take_errors
 from khien.console.frame.given import whole
 from khien.console.incidents import facts, observables, selectors, services
-from khien.console.incidents.forms import EntryForm, IncidentForm, take_errors
+from khien.console.incidents.forms import EntryForm, IncidentForm
 from khien.console.incidents.joining_forms import RelateForm
 from khien.console.incidents.models import ClockState, Incident, IncidentStatus, IndicatorKind
 from khien.console.incidents.views.reading import back, seen

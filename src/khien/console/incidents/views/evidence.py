@@ -18,11 +18,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from khien.console.accounts.access import needs
 from khien.console.concurrency import Changed
 from khien.console.files.limits import MOST_BODY
+from khien.console.frame.forms import take_errors
 from khien.console.frame.given import whole
 from khien.console.incidents import evidence as services
 from khien.console.incidents import evidence_package
 from khien.console.incidents.evidence_forms import EvidenceForm, HandOverForm, PackageForm, WithdrawForm
-from khien.console.incidents.forms import take_errors
 from khien.console.incidents.models import Evidence, Incident, IncidentStatus
 from khien.console.incidents.views.reading import seen
 

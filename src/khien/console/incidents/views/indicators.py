@@ -13,8 +13,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from khien.console.accounts.access import demand, needs
 from khien.console.concurrency import Changed
+from khien.console.frame.forms import take_errors
 from khien.console.incidents import indicators, observables, selectors
-from khien.console.incidents.forms import take_errors
 from khien.console.incidents.indicator_forms import IndicatorForm, IndicatorsForm, SharingForm
 from khien.console.incidents.models import IncidentStatus, Indicator, IndicatorKind
 from khien.console.incidents.views.reading import form_page, refuse, seen

@@ -11,8 +11,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from khien.console.accounts.access import needs
 from khien.console.concurrency import Changed
+from khien.console.frame.forms import take_errors
 from khien.console.incidents import merging, selectors
-from khien.console.incidents.forms import take_errors
 from khien.console.incidents.joining_forms import MergeForm, RelateForm
 from khien.console.incidents.models import MAILS, WORKING, WRITTEN, Incident, IncidentEntry
 from khien.console.incidents.views.reading import back, form_page, refuse, seen

@@ -12,8 +12,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from khien.console.accounts.access import needs
 from khien.console.concurrency import Changed
+from khien.console.frame.forms import take_errors
 from khien.console.incidents import clocks, services
-from khien.console.incidents.forms import CloseForm, ReasonForm, SentForm, take_errors
+from khien.console.incidents.forms import CloseForm, ReasonForm, SentForm
 from khien.console.incidents.models import Clock, ClockState
 from khien.console.incidents.views.reading import back, form_page, refuse, seen
 

@@ -15,8 +15,9 @@ from django.views.decorators.http import require_http_methods
 
 from khien.console.accounts.access import needs
 from khien.console.directives.selectors import tasks_of_incident
+from khien.console.frame.forms import take_errors
 from khien.console.incidents import playbook_tasks
-from khien.console.incidents.forms import TaskForm, take_errors
+from khien.console.incidents.forms import TaskForm
 from khien.console.incidents.views.reading import back, form_page, refuse, seen
 from khien.console.units.models import UnitKind
 

@@ -14,8 +14,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from khien.console.accounts.access import needs
 from khien.console.concurrency import Changed
+from khien.console.frame.forms import take_errors
 from khien.console.incidents import selectors, timeline
-from khien.console.incidents.forms import EntryForm, MailForm, MendForm, take_errors
+from khien.console.incidents.forms import EntryForm, MailForm, MendForm
 from khien.console.incidents.models import ClockState, EntryKind, Incident, IncidentEntry, IncidentStatus
 from khien.console.incidents.views.reading import back, form_page, seen
 

@@ -12,8 +12,9 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from khien.console.accounts.access import needs
 from khien.console.concurrency import Changed
+from khien.console.frame.forms import take_errors
 from khien.console.units import services
-from khien.console.units.forms import KindForm, take_errors
+from khien.console.units.forms import KindForm
 from khien.console.units.models import UnitKind
 from khien.console.units.scoping import scope_ids
 

@@ -18,9 +18,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from khien.console.accounts.access import needs
 from khien.console.concurrency import Changed
+from khien.console.frame.forms import take_errors
 from khien.console.spreadsheets.exports import export_response
 from khien.console.units import subcommittee as service
-from khien.console.units.forms import EndForm, TermForm, take_errors, term_of
+from khien.console.units.forms import EndForm, TermForm, term_of
 from khien.console.units.models import Appointment, Seat
 
 COLUMNS = (

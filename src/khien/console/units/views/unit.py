@@ -17,9 +17,10 @@ from khien.console.accounts.access import needs
 from khien.console.accounts.models import User
 from khien.console.concurrency import Changed
 from khien.console.directives.models import Task
+from khien.console.frame.forms import take_errors
 from khien.console.systems.models import InformationSystem
 from khien.console.units import services
-from khien.console.units.forms import DeactivateForm, MoveForm, UnitForm, take_errors
+from khien.console.units.forms import DeactivateForm, MoveForm, UnitForm
 from khien.console.units.models import Unit
 from khien.console.units.selectors import OPEN_TASKS, above, history_of, open_alerts
 from khien.console.units.subcommittee import history
