@@ -1,4 +1,4 @@
-"""Forms that look like the rest: each widget gets the class of its kind."""
+"""Forms that look like the rest: each widget gets the class of its kind, and errors of services show on them."""
 
 from __future__ import annotations
 
