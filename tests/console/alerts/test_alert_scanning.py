@@ -214,3 +214,19 @@ def test_the_tally_and_its_sums_are_what_counting_gives(alerts: list[Alert]) -> 
     assert {each: n for each, n in kept.items() if ALL not in each[:2]} == cells
     assert sum(n for each, n in kept.items() if each.hour == ALL) == len(alerts)
     assert sum(n for each, n in kept.items() if each.unit == ALL) == len(alerts)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_postgresql_cannot_tell_in_time_is_given_up() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite is asked in another way")
+    other = connection.copy()
+    try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute("LOCK TABLE alerts_content IN ACCESS EXCLUSIVE MODE")
+        assert searching._rest_by_index("'word'", 1_000, 10) is None
+        other.rollback()
+        assert searching._rest_by_index("'word'", 1_000, 10) == []
+    finally:
+        other.close()

@@ -29,25 +29,39 @@ def test_no_request_makes_the_api_fail(live_server, province, person, tmp_path):
     create_alert(province.analyst, title="Dấu vết", level=3, unit=unit)
     open_incident(province.analyst, title="Mã độc", level=3, unit=unit)
     create_task(province.analyst, unit=unit, title="Việc", due_at=timezone.now() + timedelta(days=1))
-    operations = sum(len(METHODS & set(methods)) for methods in api.get_openapi_schema()["paths"].values())
+    paths = api.get_openapi_schema()["paths"]
+    operations = {f"{method.upper()} {path}" for path, methods in paths.items() for method in METHODS & set(methods)}
+    key = Api(getattr(province, person)).secret
+    tried = run(live_server.url, key, max(1, REQUESTS // len(operations)), tmp_path / "all")
+    # Now and then none of the few requests made up for an operation can be sent.
+    for operation in sorted(operations - tried):
+        tried |= run(live_server.url, key, 30, tmp_path / "one", "--include-name", operation)
+    assert tried == operations
+
+
+def run(url: str, key: str, examples: int, folder: Path, *more: str) -> set[str]:
+    """Ask an API; the operations that were asked for something."""
     options = {
-        "--header": f"Authorization: Bearer {Api(getattr(province, person)).secret}",
+        "--header": f"Authorization: Bearer {key}",
         "--checks": "not_a_server_error",
-        "--phases": "examples,fuzzing",
-        "--max-examples": str(max(1, REQUESTS // operations)),
+        "--phases": "fuzzing",
+        "--max-examples": str(examples),
         "--workers": "2",
         "--suppress-health-check": "all",
         "--warnings": "off",
-        "--report-json-path": str(tmp_path / "report.json"),
+        "--request-timeout": "60",
+        "--report-ndjson-path": str(folder.with_suffix(".ndjson")),
     }
     command = [
         str(Path(sys.executable).with_name("st")),
         "run",
-        f"{live_server.url}/api/v1/openapi.json",
+        f"{url}/api/v1/openapi.json",
         *(word for option in options.items() for word in option),
         *("--generation-deterministic", "--no-shrink", "--continue-on-failure"),
+        *more,
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    tried = json.loads((tmp_path / "report.json").read_text())["operations"]
-    assert tried["tested"] == tried["total"] == operations, tried
+    events = [json.loads(line) for line in folder.with_suffix(".ndjson").read_text().splitlines()]
+    recorders = [event["ScenarioFinished"]["recorder"] for event in events if "ScenarioFinished" in event]
+    return {recorder["label"] for recorder in recorders if recorder.get("interactions")}

@@ -34,6 +34,8 @@ _BY_INDEX = 4
 """Going along so many times fewer rows than have a word takes as long as reading the index of words for it."""
 _PATIENCE_MS = 500
 """So long PostgreSQL may look for words that are frequent, but rare together."""
+_CANCELED = "57014"
+"""PostgreSQL's code for a statement that was canceled, as by the time that was up."""
 
 Rows = Callable[[str, int | None, int, float], tuple[list[int], int]]
 """From what is searched for, the row to stay below, a number and a time of `time.monotonic`: so many rows that have it,
@@ -171,7 +173,7 @@ def _rest_by_index(wanted: str, top: int, most: int) -> list[int] | None:
             cursor.execute("SET LOCAL statement_timeout TO DEFAULT")  # not for what follows in a transaction around it
             return found
     except OperationalError as error:
-        if "statement timeout" not in str(error):
+        if getattr(error.__cause__, "sqlstate", "") != _CANCELED:
             raise
         return None
 
