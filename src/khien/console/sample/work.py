@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import translation
 
 from khien.console.accounts.models import User
@@ -14,6 +15,7 @@ from khien.console.directives.models import Directive, Session, Task
 from khien.console.directives.tasks import create_task
 from khien.console.exports.services import ask
 from khien.console.incidents import services as incident_services
+from khien.console.incidents.evidence import add_evidence
 from khien.console.incidents.indicators import add_indicators
 from khien.console.incidents.models import Incident
 from khien.console.incidents.playbook_tasks import apply_playbook
@@ -226,6 +228,20 @@ def _incident(sample: Sample, told: dict[str, Any]) -> list[Scene]:
     def write(kind: str, text: str, moment: datetime) -> Callable[[], None]:
         return lambda: write_entry(leader, kept["incident"].pk, kind=kind, text=text, at=moment) and None
 
+    def keep(piece: dict[str, Any], moment: datetime) -> Callable[[], None]:
+        def happen() -> None:
+            add_evidence(
+                leader,
+                kept["incident"].pk,
+                [SimpleUploadedFile(piece["name"], piece["text"].encode(), "text/plain")],
+                description=piece["description"],
+                collected_at=moment,
+                collected_where=piece["where"],
+                collected_by=leader.name,
+            )
+
+        return happen
+
     def move(status: str) -> Callable[[], None]:
         def happen() -> None:
             incident = Incident.objects.get(pk=kept["incident"].pk)
@@ -251,6 +267,9 @@ def _incident(sample: Sample, told: dict[str, Any]) -> list[Scene]:
         moment = sample.moment(days, clock)
         # What happened before it was opened is written down just after.
         scenes.append((max(moment, opened), write(kind, text, moment)))
+    for piece in told.get("evidence", ()):
+        moment = sample.moment(*piece["collected"])
+        scenes.append((moment, keep(piece, moment)))
     scenes += [(sample.moment(days, clock), move(status)) for days, clock, status in told.get("status", ())]
     if "closed" in told:
         scenes.append((sample.moment(*told["closed"]), close))
