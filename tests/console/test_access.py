@@ -25,6 +25,7 @@ from console_objects import MAKERS, make_objects
 from console_province import make_province, sign_in
 from khien.console.accounts.keys import SCOPES
 
+pytestmark = pytest.mark.django_db
 MATRIX: dict[str, dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "access_matrix.yml").read_text())
 PEOPLE = {
     "chair": "chair",
@@ -56,7 +57,6 @@ def addresses(patterns: Any = None, prefix: str = "") -> Iterator[tuple[str, URL
 ADDRESSES = dict(addresses())
 
 
-@pytest.mark.django_db  # so that there is a database for the module's world
 def test_the_matrix_and_the_addresses_are_the_same() -> None:
     assert sorted(set(ADDRESSES) - set(MATRIX)) == [], "not in access_matrix.yml"
     assert sorted(set(MATRIX) - set(ADDRESSES)) == [], "no such address"
