@@ -18,7 +18,7 @@ from khien.console.directives.tasks import create_task
 from khien.console.incidents.services import open_incident
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
-REQUESTS = 650
+REQUESTS = 400
 """About so many are made up for a person: the more operations there are, the fewer each gets, but never none."""
 METHODS = {"get", "post", "put", "patch", "delete"}
 
