@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from console_province import Province, make_province, sign_in
+from khien.console.upkeep import jobs
 
 
 @pytest.fixture
@@ -20,3 +21,14 @@ def province(db: None) -> Province:
 def signed_in() -> Callable[..., Client]:
     """`signed_in(user)`: a client of that person, past the second factor; English unless told otherwise."""
     return sign_in
+
+
+@pytest.fixture
+def work() -> Callable[[], None]:
+    """Do all jobs that wait, as the worker does."""
+
+    def work() -> None:
+        while jobs.work("test"):
+            pass
+
+    return work

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from console_exceptions import fired, folders, known
 from khien.console.alerts import content, tally
 from khien.console.alerts.models import Alert, AlertFinding, SeenRule
 
+__all__ = ["fired", "folders", "known"]
 MakeAlert = Callable[..., Alert]
 
 

@@ -216,10 +216,9 @@ def test_the_tally_and_its_sums_are_what_counting_gives(alerts: list[Alert]) -> 
     assert sum(n for each, n in kept.items() if each.unit == ALL) == len(alerts)
 
 
+@pytest.mark.skipif(VENDOR != "postgresql", reason="SQLite is asked in another way")
 @pytest.mark.django_db(transaction=True)
 def test_what_postgresql_cannot_tell_in_time_is_given_up() -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite is asked in another way")
     other = connection.copy()
     try:
         other.set_autocommit(False)

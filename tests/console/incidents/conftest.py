@@ -10,11 +10,13 @@ import pytest
 from django.utils import timezone
 from django.utils.translation import override
 
+from console_evidence import own_folder
 from khien.console.alerts.models import Alert
 from khien.console.incidents.models import Incident
 from khien.console.incidents.services import open_incident
 from khien.console.systems.models import InformationSystem
 
+__all__ = ["own_folder"]
 NOON = datetime(2026, 11, 24, 5, 0, tzinfo=UTC)
 """12:00 in the province."""
 

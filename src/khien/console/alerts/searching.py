@@ -52,12 +52,12 @@ def search(found: Criteria, after: After | None, most: int) -> Found:
     if connection.vendor == "sqlite":
         if few is not None:
             return _search_few_in_sqlite(found, few, wanted, after, most)
-        rows: Rows = _rows_in_sqlite
+        rows: Rows = _rows_in_order
     else:
         rarest = _rarest(found.texts)
         if few is not None and rarest > RARE:
             return _search_few_in_postgresql(found, few, wanted, after, most)
-        rows = _rare_rows_in_postgresql if rarest <= RARE else _rows_in_postgresql(rarest)
+        rows = _rows_in_order if rarest <= RARE else _rows_in_postgresql(rarest)
     below = content.row_of(after.id, 0) if after is not None else None
     if below is None and found.upto is not None:
         below = content.row_of(found.upto + 1, 0)
@@ -112,15 +112,6 @@ def _rarest(texts: tuple[str, ...]) -> int:
     return min(int(one["Plan Rows"]) for one in (top["Plans"] if len(each) > 1 else [top]))
 
 
-def _rare_rows_in_postgresql(wanted: str, below: int | None, most: int, until: float) -> tuple[list[int], int]:
-    """Rows by the index of words: the sum keeps PostgreSQL from going along the rows to have them in order."""
-    bound = "" if below is None else " AND rowid < %s"
-    sql = f"SELECT rowid FROM alerts_content WHERE {content.condition()}{bound} ORDER BY rowid + 0 DESC LIMIT %s"  # noqa: S608
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [wanted, *([] if below is None else [below]), most])
-        return _reaching([row[0] for row in cursor.fetchall()], most)
-
-
 def _rows_in_postgresql(rarest: int) -> Rows:
     """Rows by windows of numbers from the newest back, the first narrow, the next as wide as what was found so far lets
     expect. So pages with old events are not read for words that are found in new ones. Within a window one goes along
@@ -169,7 +160,7 @@ def _rest_by_index(wanted: str, top: int, most: int) -> list[int] | None:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = {_PATIENCE_MS}")
-            found = _rare_rows_in_postgresql(wanted, top, most, 0.0)[0]
+            found = _rows_in_order(wanted, top, most, 0.0)[0]
             cursor.execute("SET LOCAL statement_timeout TO DEFAULT")  # not for what follows in a transaction around it
             return found
     except OperationalError as error:
@@ -178,10 +169,12 @@ def _rest_by_index(wanted: str, top: int, most: int) -> list[int] | None:
         return None
 
 
-def _rows_in_sqlite(wanted: str, below: int | None, most: int, until: float) -> tuple[list[int], int]:
-    """Rows as FTS5 gives them in order."""
+def _rows_in_order(wanted: str, below: int | None, most: int, until: float) -> tuple[list[int], int]:
+    """Rows at once: as FTS5 gives them in order; in PostgreSQL by the index of words."""
     bound = "" if below is None else " AND rowid < %s"
-    sql = f"SELECT rowid FROM alerts_content WHERE {content.condition()}{bound} ORDER BY rowid DESC LIMIT %s"  # noqa: S608
+    # The sum keeps PostgreSQL from going along the rows to have them in order.
+    order = "rowid" if connection.vendor == "sqlite" else "rowid + 0"
+    sql = f"SELECT rowid FROM alerts_content WHERE {content.condition()}{bound} ORDER BY {order} DESC LIMIT %s"  # noqa: S608
     with connection.cursor() as cursor:
         cursor.execute(sql, [wanted, *([] if below is None else [below]), most])
         return _reaching([row[0] for row in cursor.fetchall()], most)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 
@@ -13,7 +12,6 @@ from khien.console.audit.models import Entry
 from khien.console.exports import documents
 from khien.console.exports.models import FileState, MadeFile
 from khien.console.incidents.models import Tlp
-from khien.console.upkeep import jobs
 from khien.documents import pdf
 
 pytestmark = pytest.mark.django_db
@@ -24,17 +22,6 @@ def all_long(settings, tmp_path, monkeypatch) -> None:
     """Documents are all too long to be made within a request."""
     settings.DATA = tmp_path
     monkeypatch.setattr(documents, "MOST_AT_ONCE", {"pdf": 10, "docx": 10})
-
-
-@pytest.fixture
-def work() -> Callable[[], None]:
-    """Do all jobs that wait, as the worker does."""
-
-    def work() -> None:
-        while jobs.work("test"):
-            pass
-
-    return work
 
 
 def test_an_incident_comes_as_each_kind_of_file(province, opened):
